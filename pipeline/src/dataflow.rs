@@ -1,0 +1,184 @@
+//! The whole graph, one line per view.
+//!
+//! ```text
+//!   facts ──▶ JobStates ──changes──┬──▶ counts        every tick
+//!               │   │              ├──▶ minutes       every tick
+//!               │   │              ├──▶ retired       every tick
+//!               │   │              └──▶ OnGrid ──┬──▶ latency
+//!               │   └──▶ records                 └──▶ throughput
+//!               └──▶ lookups
+//! ```
+
+use differential_dataflow::AsCollection;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::InputHandle;
+use timely::dataflow::operators::probe::Handle as ProbeHandle;
+use timely::dataflow::operators::vec::{Input as _, Map};
+use timely::worker::Worker;
+
+use crate::fact::Input;
+use crate::fact::{Fact, Record};
+use crate::grid::on_grid;
+use crate::job_state::{Jobs, job_states};
+use crate::retention::Retention;
+use crate::row::project;
+use crate::seal::{Outlet, Sealed, seal};
+use crate::views::counts::{Cell, counts};
+use crate::views::latency::{Latency, Sample, latency};
+use crate::views::minutes::{Minute, MinuteStats, minutes};
+use crate::views::sliding::Steps;
+use crate::views::throughput::{Throughput, throughput};
+use crate::{Diff, Tick};
+
+/// How the graph is built.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Without it every job stays in memory, and none is looked up in a store.
+    pub retention: Option<Retention>,
+    /// Step of the coarse cadence, in µs: quantiles, throughput and alerts move at its multiples.
+    /// 1 moves them at every tick. Default 100 ms: what a person can see.
+    pub grid: Tick,
+    pub steps: Steps,
+    /// Give out what a store is to keep.
+    pub keep_records: bool,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { retention: None, grid: 100_000, steps: Steps::Every, keep_records: false }
+    }
+}
+
+/// What a store kept of the jobs that have left memory.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub enum Kept {
+    /// So many jobs in a cell of the totals.
+    Jobs(Cell, Diff),
+    /// So many samples in the distributions of the window `all`.
+    Samples(Sample, Diff),
+}
+
+/// One worker's handles on the graph.
+pub struct Graph {
+    facts: InputHandle<Tick, CapacityContainerBuilder<Vec<Input>>>,
+    kept: Option<InputHandle<Tick, CapacityContainerBuilder<Vec<Kept>>>>,
+    probe: ProbeHandle<Tick>,
+    outlets: Outlets,
+    /// The `upper` of the last batch sealed.
+    lower: Tick,
+    seals: bool,
+}
+
+struct Outlets {
+    lookups: Outlet<Fact, ()>,
+    records: Outlet<Record, ()>,
+    counts: Outlet<(Cell, Diff)>,
+    latency: Outlet<Latency>,
+    throughput: Outlet<Throughput>,
+    minutes: Outlet<Minute, MinuteStats>,
+    retired: Outlet<Sample>,
+}
+
+impl Graph {
+    /// Builds the graph on `worker`; all workers of a cluster must build the same.
+    pub fn build(worker: &mut Worker, config: &Config) -> Graph {
+        let seals = worker.index() == 0;
+        worker.dataflow_named("Observatory", |scope| {
+            let probe = ProbeHandle::new();
+            let (facts, inputs) = scope.new_input();
+            let (kept_handle, kept) = scope.new_input();
+
+            let kept_cells = kept.clone().flat_map(kept_cell).as_collection();
+            let kept_samples = kept.flat_map(kept_sample).as_collection();
+
+            let Jobs { changes, records, lookups } =
+                job_states(inputs, config.retention, config.keep_records);
+            let coarse = on_grid(changes.clone(), config.grid);
+
+            let counts = counts(changes.clone(), kept_cells);
+            let retired =
+                project(changes.clone(), |row| row.retired.then(|| Sample::of(row)).flatten());
+            let minutes = minutes(changes);
+            let latency = latency(coarse.clone(), kept_samples, config.steps);
+            let throughput = throughput(coarse, config.steps);
+
+            let outlets = Outlets {
+                lookups: seal(lookups.map(|(fact, tick)| (fact, tick, ())), &probe),
+                records: seal(records.map(|(record, tick)| (record, tick, ())), &probe),
+                counts: seal(counts.inner, &probe),
+                latency: seal(latency.inner, &probe),
+                throughput: seal(throughput.inner, &probe),
+                minutes: seal(minutes, &probe),
+                retired: seal(retired.inner, &probe),
+            };
+            Graph { facts, kept: Some(kept_handle), probe, outlets, lower: 0, seals }
+        })
+    }
+
+    /// Feeds what a store kept of retired jobs, at the earliest tick; may be called once, before
+    /// the first tick is closed.
+    pub fn restore(&mut self, tick: Tick, kept: Vec<Kept>) {
+        if let Some(mut input) = self.kept.take() {
+            input.advance_to(tick);
+            kept.into_iter().for_each(|kept| input.send(kept));
+        }
+    }
+
+    /// Feeds `inputs` at `tick`, which must not be before one that is closed.
+    pub fn feed(&mut self, tick: Tick, mut inputs: Vec<Input>) {
+        self.facts.advance_to(tick);
+        self.facts.send_batch(&mut inputs);
+        self.kept = None;
+    }
+
+    /// Promises that nothing more comes at `tick` or before.
+    pub fn close(&mut self, tick: Tick) {
+        self.kept = None;
+        self.facts.advance_to(tick + 1);
+        self.facts.flush();
+    }
+
+    /// Whether a tick before `tick` is still on its way.
+    pub fn behind(&self, tick: Tick) -> bool {
+        self.probe.less_than(&tick)
+    }
+
+    /// What has been sealed since the last call; nothing on workers other than the first.
+    pub fn sealed(&mut self) -> Option<Sealed> {
+        let upper = self.probe.with_frontier(|frontier| frontier.first().copied());
+        let upper = upper.unwrap_or(Tick::MAX);
+        if upper == self.lower || !self.seals {
+            return None;
+        }
+        let Outlets { lookups, records, counts, latency, throughput, minutes, retired } =
+            &self.outlets;
+        let sealed = Sealed {
+            lower: self.lower,
+            upper,
+            lookups: lookups.drain(upper),
+            records: records.drain(upper),
+            counts: counts.drain(upper),
+            latency: latency.drain(upper),
+            throughput: throughput.drain(upper),
+            minutes: minutes.drain(upper),
+            retired: retired.drain(upper),
+        };
+        self.lower = upper;
+        Some(sealed)
+    }
+}
+
+fn kept_cell(kept: Kept) -> Option<(Cell, Tick, Diff)> {
+    match kept {
+        Kept::Jobs(cell, n) => Some((cell, 0, n)),
+        Kept::Samples(..) => None,
+    }
+}
+
+fn kept_sample(kept: Kept) -> Option<(Sample, Tick, Diff)> {
+    match kept {
+        // Never in a window that slides, whatever the time.
+        Kept::Samples(sample, n) => Some((Sample { finished: 0, ..sample }, 0, n)),
+        Kept::Jobs(..) => None,
+    }
+}

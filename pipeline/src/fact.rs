@@ -1,0 +1,87 @@
+//! What enters the dataflow: facts about jobs, and what a store remembers of them.
+
+use contracts::event::{EventId, JobId, Kind};
+use serde::{Deserialize, Serialize};
+
+use crate::Tick;
+use crate::name::Name;
+use crate::summary::Summary;
+
+/// One accepted event, reduced to what decides a job's row.
+///
+/// Error texts, payloads and metadata stay outside: they live in the archive and in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    pub job: JobId,
+    pub event: EventId,
+    /// `occurredAt`, µs since the epoch.
+    pub at: i64,
+    /// The job's `createdAt` as this event gives it, µs since the epoch.
+    pub created_at: i64,
+    /// The ledger's number of the delivery it came in.
+    pub seq: u64,
+    pub job_type: Name,
+    pub queue: Name,
+    pub worker: Name,
+    pub attempt: u16,
+    pub kind: Kind,
+    /// Concluded by us, not reported; ranks below every reported fact of its attempt.
+    pub inferred: bool,
+    /// The store has been asked about the job, and what it knew precedes this fact.
+    pub looked_up: bool,
+}
+
+impl Fact {
+    /// The fact that a decoded event states; `seq` is the ledger's number of its delivery.
+    pub fn of(event: &contracts::Event<'_>, seq: u64) -> Fact {
+        let job = &event.job;
+        let name = |text: &Option<std::borrow::Cow<'_, str>>| {
+            text.as_deref().map_or(Name::NONE, Name::new)
+        };
+        Fact {
+            job: job.id,
+            event: event.event_id,
+            at: event.occurred_at.0,
+            created_at: job.created_at.0,
+            seq,
+            job_type: Name::new(&job.job_type),
+            queue: name(&job.queue),
+            worker: name(&job.worker),
+            attempt: job.attempt,
+            kind: event.kind,
+            inferred: false,
+            looked_up: false,
+        }
+    }
+}
+
+/// A job as a store keeps it: one more fact about it when it is read back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub job: JobId,
+    pub summary: Summary,
+    /// Tick of the last fact that changed the summary.
+    pub tick: Tick,
+    /// Tick at which it was given up; ended by any later fact.
+    pub abandoned_at: Option<Tick>,
+    /// Tick at which it left memory.
+    pub retired_at: Option<Tick>,
+}
+
+/// What the job-state operator is fed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Input {
+    Fact(Fact),
+    /// Read back from a store, at a restart or because a fact named a job not in memory.
+    Stored(Box<Record>),
+}
+
+impl Input {
+    /// The job that this is about.
+    pub fn job(&self) -> JobId {
+        match self {
+            Input::Fact(fact) => fact.job,
+            Input::Stored(record) => record.job,
+        }
+    }
+}

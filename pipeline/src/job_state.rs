@@ -1,0 +1,346 @@
+//! The state of every job: one row per job, the join of its facts.
+//!
+//! ```text
+//!   facts, records read back ──exchange by job──▶ JobStates ──▶ changes   (old row, new row)
+//!                                                          ├──▶ records   what a store keeps
+//!                                                          └──▶ lookups   facts of jobs not here
+//! ```
+//!
+//! A tick's facts are joined into the table as soon as every earlier tick is complete, and the net
+//! change of each job leaves when the tick itself is. So a tick may hold any number of facts: what
+//! waits is one old row per job touched.
+//!
+//! # Invariants
+//!
+//! 1. At every tick a job has at most one change, from the row it had before the tick.
+//! 2. The rows after a tick depend on the *set* of facts up to it (retention aside).
+//! 3. A fact about a job that is not here, and may have been retired, never makes a row by itself:
+//!    it leaves on `lookups`, to come back at a later tick behind what the store knows.
+//! 4. Retiring and recalling a job are changes of its row's `retired`, so every view that counts
+//!    both sides of it is untouched.
+//! 5. When the input closes, time stops: no timer fires.
+//!
+//! # Cost
+//!
+//! O(1) per fact; memory is that of [`crate::job_table`] and 16 to 32 bytes per job in the wheel.
+
+use std::collections::BTreeMap;
+
+use contracts::event::JobId;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::{StreamVec, operators::InputCapability};
+
+use crate::Tick;
+use crate::fact::{Fact, Input, Record};
+use crate::job_table::{Entry, Index, JobTable};
+use crate::retention::Retention;
+use crate::row::{Change, Changes, Row};
+use crate::summary::{Summary, UNKNOWN};
+use crate::wheel::Wheel;
+
+/// What the operator gives out.
+pub struct Jobs<'s> {
+    pub changes: Changes<'s>,
+    pub records: StreamVec<'s, Tick, (Record, Tick)>,
+    pub lookups: StreamVec<'s, Tick, (Fact, Tick)>,
+}
+
+/// Longest window plus its step, in µs: a finished job stays until it has left every window.
+const IN_WINDOWS: i64 = 3_660_000_000;
+
+/// The states of the jobs of one worker, without the dataflow around them.
+struct JobStates {
+    /// Without it nothing is retired, given up or looked up.
+    retention: Option<Retention>,
+    keep_records: bool,
+    table: JobTable,
+    wheel: Wheel,
+    /// The jobs touched in the tick at hand, each with its row before.
+    touched: Vec<(Index, Option<Row>)>,
+    /// Rows that a record read back takes out of the totals, for jobs already here.
+    recalled: Vec<Change>,
+    lookups: Vec<(Fact, Tick)>,
+}
+
+impl JobStates {
+    fn new(retention: Option<Retention>, keep_records: bool) -> JobStates {
+        JobStates {
+            retention,
+            keep_records,
+            table: JobTable::new(),
+            wheel: Wheel::default(),
+            touched: Vec::new(),
+            recalled: Vec::new(),
+            lookups: Vec::new(),
+        }
+    }
+
+    fn apply(&mut self, tick: Tick, input: Input) {
+        match input {
+            Input::Fact(fact) => self.learn(tick, fact),
+            Input::Stored(record) => self.recall(tick, *record),
+        }
+    }
+
+    fn learn(&mut self, tick: Tick, fact: Fact) {
+        let place = self.table.place(fact.job);
+        let Some(index) = self.table.find(place, fact.job) else {
+            let known_new = match &self.retention {
+                Some(retention) => fact.looked_up || retention.young(fact.created_at, tick),
+                None => true,
+            };
+            if known_new {
+                self.insert(tick, fact.job, Summary::of(&fact));
+            } else {
+                self.lookups.push((fact, tick));
+            }
+            return;
+        };
+        let entry = self.table.get_mut(index);
+        let old = (!entry.touched).then(|| row(entry));
+        if entry.summary.join(&Summary::of(&fact)) {
+            entry.tick = tick;
+            entry.abandoned_at = 0;
+            if let Some(old) = old {
+                entry.touched = true;
+                self.touched.push((index, Some(old)));
+            }
+        }
+    }
+
+    fn recall(&mut self, tick: Tick, record: Record) {
+        let retired = record.retired_at.is_some();
+        let old = || {
+            let row = Row::of(record.job, &record.summary, record.abandoned_at.is_some());
+            Row { retired: true, ..row }
+        };
+        let place = self.table.place(record.job);
+        if let Some(index) = self.table.find(place, record.job) {
+            let entry = self.table.get_mut(index);
+            if !entry.touched {
+                self.touched.push((index, Some(row(entry))));
+                entry.touched = true;
+            }
+            entry.summary.join(&record.summary);
+            if retired && !entry.recalled {
+                self.recalled.push(Change { old: Some(old()), new: None });
+            }
+            entry.recalled = true;
+            return;
+        }
+        let before = retired.then(old);
+        let index = self.insert(tick, record.job, record.summary);
+        if let Some((_, old)) = self.touched.last_mut() {
+            *old = before;
+        }
+        let entry = self.table.get_mut(index);
+        entry.tick = record.tick;
+        entry.abandoned_at = record.abandoned_at.unwrap_or(0);
+        entry.recalled = true;
+    }
+
+    /// Adds a job that is not here, as touched and without a row before.
+    fn insert(&mut self, tick: Tick, job: JobId, summary: Summary) -> Index {
+        let entry = Entry {
+            job,
+            summary,
+            tick,
+            abandoned_at: 0,
+            touched: true,
+            retiring: false,
+            recalled: false,
+        };
+        let place = self.table.place(job);
+        let index = self.table.insert(place, entry);
+        self.touched.push((index, None));
+        if let Some(retention) = &self.retention {
+            self.wheel.enter(Wheel::slot(tick + retention.retire_after), job);
+        }
+        index
+    }
+
+    /// Looks at the jobs due at `tick`: gives up, retires, or enters them again.
+    fn fire(&mut self, tick: Tick) {
+        let Some(retention) = self.retention else { return };
+        while self.wheel.next().is_some_and(|due| due <= tick) {
+            let Some((_, jobs)) = self.wheel.take() else { return };
+            for job in jobs {
+                let place = self.table.place(job);
+                let Some(index) = self.table.find(place, job) else { continue };
+                let entry = self.table.get_mut(index);
+                let due = due(entry, &retention);
+                if due > tick {
+                    let again = due.min(tick + retention.retire_after);
+                    self.wheel.enter(Wheel::slot(again), job);
+                    continue;
+                }
+                if !entry.touched {
+                    entry.touched = true;
+                    self.touched.push((index, Some(row(entry))));
+                }
+                if entry.summary.state().terminal() || entry.abandoned_at != 0 {
+                    entry.retiring = true;
+                } else {
+                    entry.abandoned_at = tick;
+                    self.wheel.enter(Wheel::slot(tick + retention.retire_after), job);
+                }
+            }
+        }
+    }
+
+    /// Ends a tick: gives out the net change of every job touched.
+    fn close(
+        &mut self,
+        tick: Tick,
+        mut change: impl FnMut(Change),
+        mut record: impl FnMut(Record),
+    ) {
+        let mut retired = Vec::new();
+        for (index, old) in self.touched.drain(..) {
+            let entry = self.table.get_mut(index);
+            entry.touched = false;
+            let new = Row { retired: entry.retiring, ..row(entry) };
+            if self.keep_records {
+                record(Record {
+                    job: entry.job,
+                    summary: entry.summary.clone(),
+                    tick: entry.tick,
+                    abandoned_at: (entry.abandoned_at != 0).then_some(entry.abandoned_at),
+                    retired_at: entry.retiring.then_some(tick),
+                });
+            }
+            if entry.retiring {
+                retired.push(entry.job);
+            }
+            if old.as_ref() != Some(&new) {
+                change(Change { old, new: Some(new) });
+            }
+        }
+        self.recalled.drain(..).for_each(change);
+        // Only now: a removal moves entries, and the indices above must hold.
+        for job in retired {
+            if let Some(index) = self.table.find(self.table.place(job), job) {
+                self.table.remove(index);
+            }
+        }
+    }
+}
+
+fn row(entry: &Entry) -> Row {
+    Row::of(entry.job, &entry.summary, entry.abandoned_at != 0)
+}
+
+/// When something is to be done about a job that no further fact changes.
+fn due(entry: &Entry, retention: &Retention) -> Tick {
+    if entry.abandoned_at != 0 {
+        return entry.abandoned_at + retention.retire_after;
+    }
+    if !entry.summary.state().terminal() {
+        return entry.tick + retention.abandon_after;
+    }
+    let finished = entry.summary.finished();
+    let left_windows = if finished == UNKNOWN { 0 } else { finished.saturating_add(IN_WINDOWS) };
+    (entry.tick + retention.retire_after).max(Tick::try_from(left_windows).unwrap_or(0))
+}
+
+/// The capabilities for the three outputs, at the earliest tick for which something may come.
+#[derive(Default)]
+struct Held(Option<[Capability<Tick>; 3]>);
+
+impl Held {
+    fn observe(&mut self, capability: &InputCapability<Tick>) {
+        let earlier = |held: &[Capability<Tick>; 3]| held[0].time() <= capability.time();
+        if !self.0.as_ref().is_some_and(earlier) {
+            self.0 = Some([0, 1, 2].map(|port| capability.retain(port)));
+        }
+    }
+
+    fn downgrade(&mut self, next: Option<Tick>) {
+        match (next, &mut self.0) {
+            (Some(tick), Some(held)) => held.iter_mut().for_each(|held| held.downgrade(&tick)),
+            (None, _) => self.0 = None,
+            (Some(_), None) => {}
+        }
+    }
+}
+
+/// Maintains the state of every job that `inputs` speak of.
+///
+/// Without `retention` every job stays for ever and no fact is looked up, as in a replay.
+/// `keep_records` is for those who have a store: without it `records` stays empty.
+pub fn job_states<'s>(
+    inputs: StreamVec<'s, Tick, Input>,
+    retention: Option<Retention>,
+    keep_records: bool,
+) -> Jobs<'s> {
+    let mut builder = OperatorBuilder::new("JobStates".to_owned(), inputs.scope());
+    let mut input = builder.new_input(inputs, Exchange::new(|input: &Input| route(input.job())));
+    let (changes, change_stream) = builder.new_output();
+    let (records, record_stream) = builder.new_output();
+    let (lookups, lookup_stream) = builder.new_output();
+    let mut changes = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(changes);
+    let mut records = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(records);
+    let mut lookups = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(lookups);
+
+    builder.build(move |initial| {
+        drop(initial);
+        let mut states = JobStates::new(retention, keep_records);
+        let mut held = Held::default();
+        // A tick stays here until it is complete, also when its facts have been applied.
+        let mut stash = BTreeMap::<Tick, Vec<Input>>::new();
+        move |frontiers| {
+            let frontier = &frontiers[0];
+            input.for_each(|capability, facts| {
+                held.observe(&capability);
+                stash.entry(*capability.time()).or_default().append(facts);
+            });
+            let (mut changes, mut records, mut lookups) =
+                (changes.activate(), records.activate(), lookups.activate());
+            loop {
+                let facts_at = stash.first_key_value().map(|(&tick, _)| tick);
+                let Some(tick) = facts_at.into_iter().chain(states.wheel.next()).min() else {
+                    break;
+                };
+                if frontier.less_than(&tick) {
+                    break;
+                }
+                if facts_at == Some(tick)
+                    && let Some(facts) = stash.get_mut(&tick)
+                {
+                    facts.drain(..).for_each(|input| states.apply(tick, input));
+                }
+                if frontier.less_equal(&tick) || (frontier.is_empty() && facts_at.is_none()) {
+                    break;
+                }
+                stash.remove(&tick);
+                states.fire(tick);
+                let Held(Some([at_changes, at_records, at_lookups])) = &held else { break };
+                let at_changes = at_changes.delayed(&tick);
+                let at_records = at_records.delayed(&tick);
+                let mut changed = changes.session(&at_changes);
+                let mut recorded = records.session(&at_records);
+                states.close(
+                    tick,
+                    |change| changed.give((change, tick)),
+                    |record| recorded.give((record, tick)),
+                );
+                drop((changed, recorded));
+                lookups.session(&at_lookups.delayed(&tick)).give_iterator(states.lookups.drain(..));
+            }
+            let facts_at = stash.first_key_value().map(|(&tick, _)| tick);
+            let timer_at = states.wheel.next().filter(|_| !frontier.is_empty());
+            held.downgrade(facts_at.into_iter().chain(timer_at).min());
+        }
+    });
+    Jobs { changes: change_stream, records: record_stream, lookups: lookup_stream }
+}
+
+/// The worker that has a job: the same in every process.
+fn route(job: JobId) -> u64 {
+    let (high, low) = job.as_u64_pair();
+    (high ^ low).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+}

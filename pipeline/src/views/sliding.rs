@@ -1,0 +1,266 @@
+//! Windows that slide: aggregates over the points of the last minute, five, fifteen, and hour.
+//!
+//! ```text
+//!   points (+1/-1) ──exchange by facet──▶ Sliding ──▶ rows (-old, +new) of the facets that changed
+//!                                         │  ▲
+//!                                         ▼  │ the point's time + window, rounded up to the step
+//!                                        waiting
+//! ```
+//!
+//! A window W moves in steps of g = W/60: at `asOf` it holds the points with
+//! `at > floor(asOf, g) - W`, so a point leaves at `ceil(at, g) + W`. Membership depends on the
+//! point and the tick alone, so a correction takes back exactly what is still there.
+//!
+//! A point waits in one place: for the shortest window that it is still in. When it leaves that
+//! one it moves on to the next, which is possible because each step is a multiple of the one before.
+//!
+//! # Invariants
+//!
+//! 1. At every tick at which something was given out, the rows are the function of the points and
+//!    that tick.
+//! 2. A window empties itself as ticks pass without input.
+//! 3. When the input closes, time stops.
+//!
+//! # Cost
+//!
+//! Five updates of an aggregate per point that enters and four as it ages; rows are made only for
+//! facets that changed. Waiting takes 16 bytes for a point and facet, up to an hour.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
+
+use differential_dataflow::{AsCollection, ExchangeData, VecCollection};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::{Capability, Operator};
+
+use crate::name::Name;
+use crate::{Diff, Tick};
+
+const SECOND: i64 = 1_000_000;
+
+/// Length and step of the windows that slide, in µs, shortest first.
+const WINDOWS: [(i64, i64); 4] = [
+    (60 * SECOND, SECOND),
+    (300 * SECOND, 5 * SECOND),
+    (900 * SECOND, 15 * SECOND),
+    (3600 * SECOND, 60 * SECOND),
+];
+
+/// The windows, shortest first; the last one holds everything.
+pub const N_WINDOWS: usize = 5;
+/// The window that nothing leaves.
+pub const ALL: usize = 4;
+
+/// The types that have rows of their own; more are counted, and left out. All types together are
+/// always exact. Bounds the memory for distributions.
+pub const MAX_FACETS: usize = 1000;
+
+/// The tick at which a point at `at` leaves the window.
+fn leaves(at: i64, (length, step): (i64, i64)) -> Tick {
+    let edge = at.saturating_add(step - 1).div_euclid(step).saturating_mul(step);
+    Tick::try_from(edge.saturating_add(length)).unwrap_or(0)
+}
+
+/// Something that counts in windows from its time on.
+pub trait Point: ExchangeData + Hash {
+    /// What is kept per facet.
+    type Aggregate: Default + 'static;
+    /// What a point adds, so compact that it can wait an hour.
+    type Share: Copy + Ord + 'static;
+    /// What is given out.
+    type Row: ExchangeData;
+
+    /// The job type, or [`Name::NONE`] for all together.
+    fn facet(&self) -> Name;
+    /// The producer's time, µs since the epoch.
+    fn at(&self) -> i64;
+    /// What it adds to `aggregate`.
+    fn share(&self, aggregate: &mut Self::Aggregate) -> Self::Share;
+    /// Adds `share` to a window, `diff` times.
+    fn update(aggregate: &mut Self::Aggregate, share: Self::Share, window: usize, diff: i64);
+    /// Gives out how the rows of the facet differ from those given out before.
+    fn rows(facet: Name, aggregate: &mut Self::Aggregate, give: impl FnMut(Self::Row, Diff));
+}
+
+/// How often rows are given out when time jumps over several steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steps {
+    /// At each: for those who judge every second.
+    Every,
+    /// At the last: for those who look only at the end.
+    Last,
+}
+
+struct Facet<A> {
+    name: Name,
+    aggregate: A,
+    dirty: bool,
+}
+
+/// The aggregates of one worker's facets, without the dataflow around them.
+struct Sliding<P: Point> {
+    facets: Vec<Facet<P::Aggregate>>,
+    index: HashMap<Name, u32>,
+    /// Types beyond [`MAX_FACETS`].
+    left_out: HashSet<Name>,
+    /// Per window, what leaves it at which tick: facet, share, how many.
+    waiting: [BTreeMap<Tick, Vec<(u32, P::Share, i32)>>; 4],
+    dirty: Vec<u32>,
+}
+
+impl<P: Point> Sliding<P> {
+    fn new() -> Self {
+        Sliding {
+            facets: Vec::new(),
+            index: HashMap::new(),
+            left_out: HashSet::new(),
+            waiting: Default::default(),
+            dirty: Vec::new(),
+        }
+    }
+
+    /// The tick at which the next point leaves a window.
+    fn next(&self) -> Option<Tick> {
+        self.waiting.iter().filter_map(|leaving| Some(*leaving.first_key_value()?.0)).min()
+    }
+
+    fn facet(&mut self, name: Name) -> Option<u32> {
+        if let Some(&index) = self.index.get(&name) {
+            return Some(index);
+        }
+        // One more for all types together. Never freed: who is in stays in, so that no type is
+        // taken back that was never added.
+        if self.facets.len() > MAX_FACETS && !name.is_none() {
+            self.left_out.insert(name);
+            return None;
+        }
+        let index = self.facets.len() as u32;
+        self.facets.push(Facet { name, aggregate: P::Aggregate::default(), dirty: false });
+        self.index.insert(name, index);
+        Some(index)
+    }
+
+    fn touch(&mut self, index: u32) -> &mut P::Aggregate {
+        let facet = &mut self.facets[index as usize];
+        if !facet.dirty {
+            facet.dirty = true;
+            self.dirty.push(index);
+        }
+        &mut facet.aggregate
+    }
+
+    fn apply(&mut self, tick: Tick, point: &P, diff: Diff) {
+        let Some(index) = self.facet(point.facet()) else { return };
+        let aggregate = self.touch(index);
+        let share = point.share(aggregate);
+        P::update(aggregate, share, ALL, diff as i64);
+        let mut shortest = None;
+        for (window, shape) in WINDOWS.into_iter().enumerate() {
+            let leaves = leaves(point.at(), shape);
+            if leaves > tick {
+                P::update(aggregate, share, window, diff as i64);
+                shortest = shortest.or(Some((window, leaves)));
+            }
+        }
+        if let Some((window, leaves)) = shortest {
+            let waiting = self.waiting[window].entry(leaves).or_default();
+            waiting.push((index, share, diff as i32));
+        }
+    }
+
+    /// Lets go what leaves a window at `tick`.
+    fn expire(&mut self, tick: Tick) {
+        for (window, (length, _)) in WINDOWS.into_iter().enumerate() {
+            let Some(mut leaving) = self.waiting[window].remove(&tick) else { continue };
+            // What was taken back before it left must not be seen leaving.
+            consolidate(&mut leaving);
+            for &(index, share, n) in &leaving {
+                P::update(self.touch(index), share, window, -i64::from(n));
+            }
+            if let Some(&longer) = WINDOWS.get(window + 1) {
+                let edge = tick as i64 - length;
+                self.waiting[window + 1]
+                    .entry(leaves(edge, longer))
+                    .or_default()
+                    .append(&mut leaving);
+            }
+        }
+    }
+
+    fn give(&mut self, mut give: impl FnMut(P::Row, Diff)) {
+        for index in self.dirty.drain(..) {
+            let facet = &mut self.facets[index as usize];
+            facet.dirty = false;
+            P::rows(facet.name, &mut facet.aggregate, &mut give);
+        }
+    }
+}
+
+fn consolidate<S: Copy + Ord>(waiting: &mut Vec<(u32, S, i32)>) {
+    waiting.sort_unstable();
+    waiting.dedup_by(|next, kept| {
+        let same = (next.0, next.1) == (kept.0, kept.1);
+        if same {
+            kept.2 += next.2;
+        }
+        same
+    });
+    waiting.retain(|&(_, _, n)| n != 0);
+}
+
+/// Maintains the rows of `points`, which are to come on a coarse grid.
+pub fn sliding<'s, P: Point>(
+    points: VecCollection<'s, Tick, P, Diff>,
+    name: &str,
+    steps: Steps,
+) -> VecCollection<'s, Tick, P::Row, Diff> {
+    let by_facet = Exchange::new(|(point, _, _): &(P, Tick, Diff)| point.facet().route());
+    let rows = points.inner.unary_frontier::<CapacityContainerBuilder<_>, _, _, _>(
+        by_facet,
+        name,
+        |initial, _| {
+            drop(initial);
+            let mut sliding = Sliding::<P>::new();
+            let mut stash = BTreeMap::<Tick, Vec<(P, Diff)>>::new();
+            let mut held: Option<Capability<Tick>> = None;
+            move |(input, frontier), output| {
+                input.for_each(|capability, points| {
+                    if held.as_ref().is_none_or(|held| capability.time() < held.time()) {
+                        held = Some(capability.retain(0));
+                    }
+                    for (point, tick, diff) in points.drain(..) {
+                        stash.entry(tick).or_default().push((point, diff));
+                    }
+                });
+                let pending = |stash: &BTreeMap<Tick, _>, sliding: &Sliding<P>| {
+                    let points_at = stash.first_key_value().map(|(&tick, _)| tick);
+                    let leaves_at = sliding.next().filter(|_| !frontier.is_empty());
+                    points_at.into_iter().chain(leaves_at).min()
+                };
+                while let Some(tick) = pending(&stash, &sliding)
+                    && !frontier.less_equal(&tick)
+                {
+                    sliding.expire(tick);
+                    for (point, diff) in stash.remove(&tick).unwrap_or_default() {
+                        sliding.apply(tick, &point, diff);
+                    }
+                    let more =
+                        pending(&stash, &sliding).is_some_and(|next| !frontier.less_equal(&next));
+                    if let Some(held) = &held
+                        && (steps == Steps::Every || !more)
+                    {
+                        let capability = held.delayed(&tick);
+                        let mut session = output.session(&capability);
+                        sliding.give(|row, diff| session.give((row, tick, diff)));
+                    }
+                }
+                match (pending(&stash, &sliding), &mut held) {
+                    (Some(tick), Some(held)) => held.downgrade(&tick),
+                    _ => held = None,
+                }
+            }
+        },
+    );
+    rows.as_collection()
+}

@@ -1,0 +1,178 @@
+//! The loop that drives the graph: one thread per worker, fed through channels.
+//!
+//! ```text
+//!   feeder ──Tick(t, inputs)──▶ worker 0 ─┐ exchange      ┌──▶ Sealed ──▶ feeder
+//!          ──Tick(t, [])──────▶ worker 1 ─┴──▶ dataflow ──┘
+//! ```
+//!
+//! Worker zero is given the facts, which the dataflow exchanges by job; the others are told the
+//! ticks, because time passes only when every worker says so.
+
+use std::sync::mpsc::{Receiver, RecvError, Sender, channel};
+use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use timely::communication::Allocator;
+use timely::worker::Worker;
+
+use crate::Tick;
+use crate::dataflow::{Config, Graph, Kept};
+use crate::fact::Input;
+use crate::seal::Sealed;
+
+/// How long an idle worker sleeps when nobody wakes it: a safety net, not a cadence.
+const PARK: Duration = Duration::from_millis(5);
+
+enum Command {
+    Restore(Tick, Vec<Kept>),
+    /// Feeds inputs at a tick, and closes it if nothing more comes at it.
+    Tick(Tick, Vec<Input>, bool),
+}
+
+/// A running dataflow in this process; dropping it stops the workers.
+pub struct Pipeline {
+    feeds: Vec<Feed>,
+    sealed: Receiver<Sealed>,
+    workers: Option<JoinHandle<()>>,
+}
+
+struct Feed {
+    commands: Sender<Command>,
+    thread: Thread,
+}
+
+/// The dataflow has stopped: a worker has panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("the dataflow has stopped; its panic is above")]
+pub struct Stopped;
+
+impl From<RecvError> for Stopped {
+    fn from(_: RecvError) -> Stopped {
+        Stopped
+    }
+}
+
+impl Pipeline {
+    /// Starts `n_workers` threads that run the graph of `config`.
+    pub fn start(config: Config, n_workers: usize) -> Result<Pipeline, Stopped> {
+        let (outlet, sealed) = channel();
+        let (ready, started) = channel();
+        let body = move |worker: &mut Worker| {
+            let (commands, received) = channel();
+            let feed = Feed { commands, thread: std::thread::current() };
+            // Who started us is gone only when the process is going down.
+            if ready.send((worker.index(), feed)).is_err() {
+                return;
+            }
+            let outlet = outlet.clone();
+            run(worker, &config, &received, &outlet);
+        };
+        let workers = std::thread::Builder::new().name("dataflow".to_owned()).spawn(move || {
+            if n_workers <= 1 {
+                body(&mut single());
+            } else if let Ok(guards) = timely::execute(timely::Config::process(n_workers), body) {
+                drop(guards);
+            }
+        });
+        let workers = workers.map_err(|_| Stopped)?;
+        let mut feeds = Vec::new();
+        for _ in 0..n_workers.max(1) {
+            feeds.push(started.recv()?);
+        }
+        feeds.sort_by_key(|(index, _)| *index);
+        let feeds = feeds.into_iter().map(|(_, feed)| feed).collect();
+        Ok(Pipeline { feeds, sealed, workers: Some(workers) })
+    }
+
+    /// Feeds what a store kept of retired jobs; before the first tick.
+    pub fn restore(&self, tick: Tick, kept: Vec<Kept>) -> Result<(), Stopped> {
+        self.send(0, Command::Restore(tick, kept))
+    }
+
+    /// Feeds `inputs` at `tick`, with more to come at it.
+    pub fn feed(&self, tick: Tick, inputs: Vec<Input>) -> Result<(), Stopped> {
+        self.send(0, Command::Tick(tick, inputs, false))
+    }
+
+    /// Feeds `inputs` at `tick` and closes it. Ticks must increase.
+    pub fn tick(&self, tick: Tick, inputs: Vec<Input>) -> Result<(), Stopped> {
+        self.send(0, Command::Tick(tick, inputs, true))?;
+        (1..self.feeds.len()).try_for_each(|i| self.send(i, Command::Tick(tick, Vec::new(), true)))
+    }
+
+    fn send(&self, worker: usize, command: Command) -> Result<(), Stopped> {
+        let feed = &self.feeds[worker];
+        feed.commands.send(command).map_err(|_| Stopped)?;
+        feed.thread.unpark();
+        Ok(())
+    }
+
+    /// The next batch; waits for it.
+    pub fn sealed(&self) -> Result<Sealed, Stopped> {
+        Ok(self.sealed.recv()?)
+    }
+
+    /// The next batch, if there is one or it comes within `timeout`.
+    pub fn sealed_within(&self, timeout: Duration) -> Result<Option<Sealed>, Stopped> {
+        match self.sealed.recv_timeout(timeout) {
+            Ok(sealed) => Ok(Some(sealed)),
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => Ok(None),
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => Err(Stopped),
+        }
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        for Feed { thread, .. } in self.feeds.drain(..) {
+            // The channel is closed by now, and the worker sees it when it wakes.
+            thread.unpark();
+        }
+        if let Some(workers) = self.workers.take() {
+            // A worker's panic has been reported where it happened.
+            drop(workers.join());
+        }
+    }
+}
+
+/// A worker without company, on the caller's thread.
+///
+/// It has a timer: without one a worker never parks, and has no logging.
+pub fn single() -> Worker {
+    let thread = timely::communication::allocator::Thread::default();
+    Worker::new(timely::WorkerConfig::default(), Allocator::Thread(thread), Some(Instant::now()))
+}
+
+fn run(
+    worker: &mut Worker,
+    config: &Config,
+    commands: &Receiver<Command>,
+    outlet: &Sender<Sealed>,
+) {
+    use std::sync::mpsc::TryRecvError;
+
+    let mut graph = Graph::build(worker, config);
+    loop {
+        // Only `try_recv`: a blocking receive may take the token that wakes the worker.
+        match commands.try_recv() {
+            Ok(Command::Restore(tick, kept)) => graph.restore(tick, kept),
+            Ok(Command::Tick(tick, inputs, complete)) => {
+                graph.feed(tick, inputs);
+                if complete {
+                    graph.close(tick);
+                }
+                worker.step();
+            }
+            // It parks only if no operator is active and nobody has unparked it since.
+            Err(TryRecvError::Empty) => {
+                worker.step_or_park(Some(PARK));
+            }
+            Err(TryRecvError::Disconnected) => return,
+        }
+        if let Some(sealed) = graph.sealed()
+            && outlet.send(sealed).is_err()
+        {
+            return;
+        }
+    }
+}
