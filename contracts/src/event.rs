@@ -1,9 +1,33 @@
-//! The envelope of a job event and the job inside it, as producers send them.
+//! The envelope of a job event and the job inside it.
+//!
+//! ```text
+//!   Event<'a>   what decode gives: borrows from the delivery, keeps the bytes as received
+//!   Envelope    what we produce: owned, serde, the source of the generated schemas
+//! ```
+//!
+//! The two differ in purpose. [`Event`] is the strict reading of foreign bytes and the only way in;
+//! [`Envelope`] writes our own events, and reads back what was accepted.
+
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::time::Micros;
+use crate::wire::wire_names;
 
 /// A job's identity, the same in every event about it.
-pub type JobId = uuid::Uuid;
+pub type JobId = Uuid;
 /// An event's identity, given by its producer.
-pub type EventId = uuid::Uuid;
+pub type EventId = Uuid;
+/// A JSON object that we carry and do not read.
+pub type Object = serde_json::Map<String, serde_json::Value>;
+
+/// The contract version that our own producers write.
+pub const CONTRACT_VERSION: &str = "1.1.0";
+/// Bytes of UTF-8 in a `type`, `queue` or `worker`. They become labels, keys and index entries.
+pub const MAX_NAME_BYTES: usize = 200;
 
 /// What an event says happened, in the order in which it may decide a job's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,18 +42,17 @@ pub enum Kind {
     Cancelled,
 }
 
-impl Kind {
-    /// Every kind, in order.
-    pub const ALL: [Kind; 7] = [
-        Kind::Created,
-        Kind::Validated,
-        Kind::Executed,
-        Kind::Retried,
-        Kind::Completed,
-        Kind::Failed,
-        Kind::Cancelled,
-    ];
+wire_names!(Kind, "event type", {
+    Created => "job.created",
+    Validated => "job.validated",
+    Executed => "job.executed",
+    Retried => "job.retried",
+    Completed => "job.completed",
+    Failed => "job.failed",
+    Cancelled => "job.cancelled",
+});
 
+impl Kind {
     /// Precedence within one attempt; the three terminal kinds share the highest.
     pub fn rank(self) -> u8 {
         (self as u8).min(Kind::Completed as u8)
@@ -67,4 +90,209 @@ pub enum State {
     Cancelled,
     /// Nothing was heard of it for longer than `abandon_after`; any later fact ends this.
     Abandoned,
+}
+
+wire_names!(State, "job state", {
+    Pending => "PENDING",
+    Validated => "VALIDATED",
+    Executing => "EXECUTING",
+    Retrying => "RETRYING",
+    Completed => "COMPLETED",
+    Failed => "FAILED",
+    Cancelled => "CANCELLED",
+    Abandoned => "ABANDONED",
+});
+
+impl State {
+    /// The state of a job that nothing was heard of for too long.
+    pub const ABANDONED: State = State::Abandoned;
+
+    /// Whether a job in it has finished. An abandoned job has not: nobody saw its end.
+    pub fn terminal(self) -> bool {
+        matches!(self, State::Completed | State::Failed | State::Cancelled)
+    }
+}
+
+/// One event as it was received, checked and borrowed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event<'a> {
+    pub contract_version: Cow<'a, str>,
+    pub kind: Kind,
+    pub event_id: EventId,
+    pub occurred_at: Micros,
+    pub producer: Producer<'a>,
+    pub correlation_id: Uuid,
+    pub idempotency_key: Cow<'a, str>,
+    pub job: Job<'a>,
+    /// The bytes as received, unknown fields and white space included.
+    pub body: &'a [u8],
+}
+
+/// Who sent an event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Producer<'a> {
+    pub service: Cow<'a, str>,
+    pub instance_id: Cow<'a, str>,
+    pub version: Cow<'a, str>,
+}
+
+/// The job as one event describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job<'a> {
+    pub id: JobId,
+    pub job_type: Cow<'a, str>,
+    /// What the producer believed; decides nothing.
+    pub status: Cow<'a, str>,
+    pub created_at: Micros,
+    pub queue: Option<Cow<'a, str>>,
+    pub worker: Option<Cow<'a, str>>,
+    pub attempt: u16,
+    pub error: Option<Fault<'a>>,
+    /// The raw JSON object.
+    pub payload: Option<&'a str>,
+    /// The raw JSON object.
+    pub metadata: Option<&'a str>,
+}
+
+/// Why an attempt failed, as its producer says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault<'a> {
+    pub kind: Cow<'a, str>,
+    pub message: Cow<'a, str>,
+    /// The raw JSON object, with whatever else the producer put there.
+    pub raw: &'a str,
+}
+
+/// A job event, as it is produced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Envelope {
+    /// The version of this contract that the producer follows.
+    pub contract_version: String,
+    /// What happened.
+    pub event_type: Kind,
+    /// The event's identity; a redelivery repeats it.
+    pub event_id: EventId,
+    /// When it happened, by the producer's clock. Accepted from 2000 to 2099; digits beyond
+    /// microseconds are cut, a leap second is refused.
+    pub occurred_at: Micros,
+    pub producer: ProducerInfo,
+    /// Ties together the events of one request.
+    pub correlation_id: Uuid,
+    /// The producer's own key; kept, and never used to drop an event.
+    pub idempotency_key: String,
+    /// The job as the producer sees it.
+    pub payload: JobObject,
+}
+
+/// Who sent an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Producer")]
+pub struct ProducerInfo {
+    pub service: String,
+    pub instance_id: String,
+    pub version: String,
+}
+
+/// A job, as events carry it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Job")]
+pub struct JobObject {
+    pub id: JobId,
+    /// What kind of work it is: 1 to 200 bytes of UTF-8 without control characters.
+    #[serde(rename = "type")]
+    pub job_type: String,
+    /// What the producer believes; the state is decided by the events themselves.
+    pub status: String,
+    pub created_at: Micros,
+    /// When it last changed, by its producer; read by nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<String>,
+    /// Where it waits: up to 200 bytes without control characters; empty counts as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// Who works on it: up to 200 bytes without control characters; empty counts as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    /// Which attempt this is about.
+    #[serde(default = "first_attempt")]
+    pub attempt: u16,
+    /// Why the attempt failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorInfo>,
+    /// What the worker is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Object>,
+    /// Whatever else its owner wants to keep with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Object>,
+}
+
+fn first_attempt() -> u16 {
+    1
+}
+
+/// Why an attempt failed.
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Error")]
+pub struct ErrorInfo {
+    /// The class of the failure, like `Timeout`.
+    #[serde(default)]
+    pub kind: String,
+    #[serde(default)]
+    pub message: String,
+}
+
+impl From<&Fault<'_>> for ErrorInfo {
+    fn from(fault: &Fault<'_>) -> ErrorInfo {
+        ErrorInfo { kind: fault.kind.to_string(), message: fault.message.to_string() }
+    }
+}
+
+impl From<&Producer<'_>> for ProducerInfo {
+    fn from(producer: &Producer<'_>) -> ProducerInfo {
+        ProducerInfo {
+            service: producer.service.to_string(),
+            instance_id: producer.instance_id.to_string(),
+            version: producer.version.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, State};
+
+    #[test]
+    fn every_name_is_read_back_as_what_it_names() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.as_str().parse(), Ok(kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+        for state in State::ALL {
+            assert_eq!(state.as_str().parse(), Ok(state));
+            assert_eq!(serde_json::from_value::<State>(state.as_str().into()).unwrap(), state);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_that_says_what_was_looked_for() {
+        let unknown = "job.exploded".parse::<Kind>().unwrap_err();
+        assert_eq!(unknown.to_string(), "not a known event type");
+        assert!("pending".parse::<State>().is_err());
+    }
+
+    #[test]
+    fn a_terminal_kind_gives_a_terminal_state() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.terminal(), kind.state().terminal(), "{kind}");
+            assert_eq!(kind.terminal(), kind.rank() == 4, "{kind}");
+        }
+        assert!(!State::ABANDONED.terminal());
+    }
 }

@@ -1,10 +1,29 @@
 //! What crosses a boundary of Task Observatory: events, the rows of views, the shapes of the API.
 //!
+//! ```text
+//!   bytes ──elements──▶ bytes of one event ──decode──▶ Event ──▶ the pipeline
+//!                            │ Rejection
+//!                            ▼
+//!                       dead letter
+//!
+//!   Snapshot, Delta, JobView, Page, … ──serde──▶ JSON ──▶ page, terminal, curl, files
+//! ```
+//!
 //! Plain data, no I/O. Everything that another program can see is described here once, and the
 //! schemas in `schemas/` are generated from these types.
 
-pub mod event;
-pub mod time;
+mod wire;
 
-pub use event::{Kind, State};
-pub use time::Micros;
+pub mod decode;
+pub mod event;
+mod json;
+pub mod snapshot;
+pub mod time;
+pub mod view;
+
+pub use decode::{Batch, Reason, Rejection, decode, elements};
+pub use event::{Envelope, Event, EventId, JobId, Kind, State};
+pub use snapshot::{Delta, Snapshot};
+pub use time::{Micros, TimeError};
+pub use view::JobView;
+pub use wire::UnknownName;

@@ -1,1 +1,3 @@
+//! How facts come in.
 
+pub mod recorded;

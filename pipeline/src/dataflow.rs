@@ -5,11 +5,14 @@
 //!               │   │              ├──▶ minutes       every tick
 //!               │   │              ├──▶ retired       every tick
 //!               │   │              └──▶ OnGrid ──┬──▶ latency
-//!               │   └──▶ records                 └──▶ throughput
-//!               └──▶ lookups
+//!               │   └──▶ records                 ├──▶ throughput
+//!               └──▶ lookups                       └──▶ ages ──┐
+//!   rules ─────────────────────────────────────────────────────┴──▶ alerts, which
+//!                                            also take latency and throughput
 //! ```
 
 use differential_dataflow::AsCollection;
+use differential_dataflow::input::InputSession;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::InputHandle;
 use timely::dataflow::operators::probe::Handle as ProbeHandle;
@@ -22,7 +25,9 @@ use crate::grid::on_grid;
 use crate::job_state::{Jobs, job_states};
 use crate::retention::Retention;
 use crate::row::project;
+use crate::rules::Rule;
 use crate::seal::{Outlet, Sealed, seal};
+use crate::views::alerts::{Alert, alerts};
 use crate::views::counts::{Cell, counts};
 use crate::views::latency::{Latency, Sample, latency};
 use crate::views::minutes::{Minute, MinuteStats, minutes};
@@ -41,11 +46,19 @@ pub struct Config {
     pub steps: Steps,
     /// Give out what a store is to keep.
     pub keep_records: bool,
+    /// Judge rules. Without it none may be fed.
+    pub judge: bool,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { retention: None, grid: 100_000, steps: Steps::Every, keep_records: false }
+        Config {
+            retention: None,
+            grid: 100_000,
+            steps: Steps::Every,
+            keep_records: false,
+            judge: false,
+        }
     }
 }
 
@@ -56,12 +69,15 @@ pub enum Kept {
     Jobs(Cell, Diff),
     /// So many samples in the distributions of the window `all`.
     Samples(Sample, Diff),
+    /// An alert that was pending or fired.
+    Alert(Alert),
 }
 
 /// One worker's handles on the graph.
 pub struct Graph {
     facts: InputHandle<Tick, CapacityContainerBuilder<Vec<Input>>>,
-    kept: Option<InputHandle<Tick, CapacityContainerBuilder<Vec<Kept>>>>,
+    kept: Option<InputHandle<Tick, CapacityContainerBuilder<Vec<(Kept, Tick)>>>>,
+    rules: Option<InputSession<Tick, Rule, Diff>>,
     probe: ProbeHandle<Tick>,
     outlets: Outlets,
     /// The `upper` of the last batch sealed.
@@ -77,6 +93,7 @@ struct Outlets {
     throughput: Outlet<Throughput>,
     minutes: Outlet<Minute, MinuteStats>,
     retired: Outlet<Sample>,
+    alerts: Option<Outlet<Alert>>,
 }
 
 impl Graph {
@@ -89,7 +106,7 @@ impl Graph {
             let (kept_handle, kept) = scope.new_input();
 
             let kept_cells = kept.clone().flat_map(kept_cell).as_collection();
-            let kept_samples = kept.flat_map(kept_sample).as_collection();
+            let kept_samples = kept.clone().flat_map(kept_sample).as_collection();
 
             let Jobs { changes, records, lookups } =
                 job_states(inputs, config.retention, config.keep_records);
@@ -100,7 +117,13 @@ impl Graph {
                 project(changes.clone(), |row| row.retired.then(|| Sample::of(row)).flatten());
             let minutes = minutes(changes);
             let latency = latency(coarse.clone(), kept_samples, config.steps);
-            let throughput = throughput(coarse, config.steps);
+            let throughput = throughput(coarse.clone(), config.steps);
+            let mut rules = config.judge.then(InputSession::new);
+            let alerts = rules.as_mut().map(|rules| {
+                let (latency, throughput) = (latency.clone(), throughput.clone());
+                let restored = kept.flat_map(kept_alert);
+                alerts(coarse, throughput, latency, rules.to_collection(scope), restored)
+            });
 
             let outlets = Outlets {
                 lookups: seal(lookups.map(|(fact, tick)| (fact, tick, ())), &probe),
@@ -110,8 +133,9 @@ impl Graph {
                 throughput: seal(throughput.inner, &probe),
                 minutes: seal(minutes, &probe),
                 retired: seal(retired.inner, &probe),
+                alerts: alerts.map(|alerts| seal(alerts.inner, &probe)),
             };
-            Graph { facts, kept: Some(kept_handle), probe, outlets, lower: 0, seals }
+            Graph { facts, kept: Some(kept_handle), rules, probe, outlets, lower: 0, seals }
         })
     }
 
@@ -120,15 +144,27 @@ impl Graph {
     pub fn restore(&mut self, tick: Tick, kept: Vec<Kept>) {
         if let Some(mut input) = self.kept.take() {
             input.advance_to(tick);
-            kept.into_iter().for_each(|kept| input.send(kept));
+            kept.into_iter().for_each(|kept| input.send((kept, tick)));
         }
     }
 
     /// Feeds `inputs` at `tick`, which must not be before one that is closed.
     pub fn feed(&mut self, tick: Tick, mut inputs: Vec<Input>) {
+        self.kept = None;
         self.facts.advance_to(tick);
         self.facts.send_batch(&mut inputs);
-        self.kept = None;
+        if let Some(rules) = &mut self.rules {
+            rules.advance_to(tick);
+            rules.flush();
+        }
+    }
+
+    /// Adds and retracts rules at `tick`, which must not be before one that is closed.
+    pub fn rule(&mut self, tick: Tick, updates: Vec<(Rule, Diff)>) {
+        if let Some(rules) = &mut self.rules {
+            rules.advance_to(tick);
+            updates.into_iter().for_each(|(rule, diff)| rules.update(rule, diff));
+        }
     }
 
     /// Promises that nothing more comes at `tick` or before.
@@ -136,6 +172,10 @@ impl Graph {
         self.kept = None;
         self.facts.advance_to(tick + 1);
         self.facts.flush();
+        if let Some(rules) = &mut self.rules {
+            rules.advance_to(tick + 1);
+            rules.flush();
+        }
     }
 
     /// Whether a tick before `tick` is still on its way.
@@ -150,7 +190,7 @@ impl Graph {
         if upper == self.lower || !self.seals {
             return None;
         }
-        let Outlets { lookups, records, counts, latency, throughput, minutes, retired } =
+        let Outlets { lookups, records, counts, latency, throughput, minutes, retired, alerts } =
             &self.outlets;
         let sealed = Sealed {
             lower: self.lower,
@@ -162,23 +202,31 @@ impl Graph {
             throughput: throughput.drain(upper),
             minutes: minutes.drain(upper),
             retired: retired.drain(upper),
+            alerts: alerts.as_ref().map(|alerts| alerts.drain(upper)).unwrap_or_default(),
         };
         self.lower = upper;
         Some(sealed)
     }
 }
 
-fn kept_cell(kept: Kept) -> Option<(Cell, Tick, Diff)> {
+fn kept_cell((kept, tick): (Kept, Tick)) -> Option<(Cell, Tick, Diff)> {
     match kept {
-        Kept::Jobs(cell, n) => Some((cell, 0, n)),
-        Kept::Samples(..) => None,
+        Kept::Jobs(cell, n) => Some((cell, tick, n)),
+        Kept::Samples(..) | Kept::Alert(_) => None,
     }
 }
 
-fn kept_sample(kept: Kept) -> Option<(Sample, Tick, Diff)> {
+fn kept_sample((kept, tick): (Kept, Tick)) -> Option<(Sample, Tick, Diff)> {
     match kept {
         // Never in a window that slides, whatever the time.
-        Kept::Samples(sample, n) => Some((Sample { finished: 0, ..sample }, 0, n)),
-        Kept::Jobs(..) => None,
+        Kept::Samples(sample, n) => Some((Sample { finished: 0, ..sample }, tick, n)),
+        Kept::Jobs(..) | Kept::Alert(_) => None,
+    }
+}
+
+fn kept_alert((kept, tick): (Kept, Tick)) -> Option<(Alert, Tick)> {
+    match kept {
+        Kept::Alert(alert) => Some((alert, tick)),
+        Kept::Jobs(..) | Kept::Samples(..) => None,
     }
 }

@@ -9,6 +9,7 @@ pub mod name;
 pub mod reading;
 pub mod retention;
 pub mod row;
+pub mod rules;
 pub mod seal;
 pub mod summary;
 pub mod views;

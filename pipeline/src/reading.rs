@@ -3,21 +3,22 @@
 //! A reader applies batches in order and may then ask for the [`Snapshot`] at the tick it has come
 //! to. Nothing is recomputed here: updates are added, and what comes to zero is gone.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
 use contracts::Micros;
 use contracts::snapshot::{
-    CountRow, LatencyRow, Measure, Snapshot, ThroughputRow, TotalRow, Window,
+    AlertRow, CountRow, LatencyRow, Measure, Snapshot, ThroughputRow, TotalRow, Window,
 };
 
-use crate::Diff;
 use crate::distribution::{Quantiles, middle};
 use crate::name::Name;
 use crate::seal::Updates;
+use crate::views::alerts::Alert;
 use crate::views::counts::Cell;
 use crate::views::latency::Latency;
 use crate::views::throughput::{Rates, Throughput};
+use crate::{Diff, Tick};
 
 /// The views as they stand.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +26,7 @@ pub struct Reading {
     counts: HashMap<Cell, Diff>,
     latency: HashMap<(Name, Measure, Window), Quantiles>,
     throughput: HashMap<(Name, Window), Rates>,
+    alerts: BTreeMap<(String, BTreeMap<String, String>), Alert>,
 }
 
 impl Reading {
@@ -57,6 +59,18 @@ impl Reading {
             &mut self.throughput,
             updates.iter().map(|(row, _, diff)| ((row.job_type, row.window), row.rates, *diff)),
         );
+    }
+
+    /// Adds updates of the alerts.
+    pub fn add_alerts(&mut self, updates: &Updates<Alert>) {
+        for (alert, _, diff) in updates {
+            let identity = (alert.alert.clone(), alert.labels.clone());
+            if *diff > 0 {
+                self.alerts.insert(identity, alert.clone());
+            } else if self.alerts.get(&identity) == Some(alert) {
+                self.alerts.remove(&identity);
+            }
+        }
     }
 
     /// The number of jobs in memory.
@@ -100,6 +114,7 @@ impl Reading {
         });
         snapshot.throughput.extend(self.throughput.iter().map(throughput_row));
         snapshot.throughput.sort();
+        snapshot.alerts.extend(self.alerts.values().map(alert_row));
         snapshot
     }
 }
@@ -142,4 +157,18 @@ fn throughput_row((&(job_type, window), rates): (&(Name, Window), &Rates)) -> Th
     let Rates { created, finished, failed } = *rates;
     let job_type = job_type.some().map(|text| text.to_string());
     ThroughputRow { job_type, window, created, finished, failed }
+}
+
+/// An alert as people and stores see it.
+pub fn alert_row(alert: &Alert) -> AlertRow {
+    let micros = |tick: Tick| Micros(i64::try_from(tick).unwrap_or(i64::MAX));
+    AlertRow {
+        alert: alert.alert.clone(),
+        state: alert.state,
+        labels: alert.labels.clone(),
+        active_at: micros(alert.active_at),
+        fired_at: alert.fired_at.map(micros),
+        resolved_at: None,
+        value: alert.value.get(),
+    }
 }

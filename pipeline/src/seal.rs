@@ -27,6 +27,7 @@ use timely::dataflow::operators::probe::Handle;
 use timely::dataflow::operators::{Operator, Probe};
 
 use crate::fact::{Fact, Record};
+use crate::views::alerts::Alert;
 use crate::views::counts::Cell;
 use crate::views::latency::{Latency, Sample};
 use crate::views::minutes::{Minute, MinuteStats};
@@ -54,6 +55,8 @@ pub struct Sealed {
     pub minutes: Updates<Minute, MinuteStats>,
     /// Samples of jobs that retired, or came back: to be added to what a store has.
     pub retired: Updates<Sample>,
+    /// Alerts that are pending or fire; one that is retracted and not replaced is resolved.
+    pub alerts: Updates<Alert>,
 }
 
 /// The dataflow's end of one view.

@@ -8,23 +8,28 @@
 //! Worker zero is given the facts, which the dataflow exchanges by job; the others are told the
 //! ticks, because time passes only when every worker says so.
 
-use std::sync::mpsc::{Receiver, RecvError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvError, Sender, SyncSender, channel, sync_channel};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use timely::communication::Allocator;
 use timely::worker::Worker;
 
-use crate::Tick;
 use crate::dataflow::{Config, Graph, Kept};
 use crate::fact::Input;
+use crate::rules::Rule;
 use crate::seal::Sealed;
+use crate::{Diff, Tick};
 
 /// How long an idle worker sleeps when nobody wakes it: a safety net, not a cadence.
 const PARK: Duration = Duration::from_millis(5);
 
+/// Commands that may wait for a worker. It bounds memory when ticks are fed faster than sealed.
+const QUEUE: usize = 8;
+
 enum Command {
     Restore(Tick, Vec<Kept>),
+    Rules(Tick, Vec<(Rule, Diff)>),
     /// Feeds inputs at a tick, and closes it if nothing more comes at it.
     Tick(Tick, Vec<Input>, bool),
 }
@@ -37,7 +42,7 @@ pub struct Pipeline {
 }
 
 struct Feed {
-    commands: Sender<Command>,
+    commands: SyncSender<Command>,
     thread: Thread,
 }
 
@@ -58,7 +63,7 @@ impl Pipeline {
         let (outlet, sealed) = channel();
         let (ready, started) = channel();
         let body = move |worker: &mut Worker| {
-            let (commands, received) = channel();
+            let (commands, received) = sync_channel(QUEUE);
             let feed = Feed { commands, thread: std::thread::current() };
             // Who started us is gone only when the process is going down.
             if ready.send((worker.index(), feed)).is_err() {
@@ -89,15 +94,29 @@ impl Pipeline {
         self.send(0, Command::Restore(tick, kept))
     }
 
-    /// Feeds `inputs` at `tick`, with more to come at it.
+    /// Adds and retracts rules at `tick`, which must not be before one that is closed.
+    pub fn rules(&self, tick: Tick, updates: Vec<(Rule, Diff)>) -> Result<(), Stopped> {
+        self.send(0, Command::Rules(tick, updates))
+    }
+
+    /// Feeds `inputs` at `tick`, with more to come at it; closes the ticks before.
+    ///
+    /// Waits while the workers are [`QUEUE`] commands behind.
     pub fn feed(&self, tick: Tick, inputs: Vec<Input>) -> Result<(), Stopped> {
-        self.send(0, Command::Tick(tick, inputs, false))
+        self.command(tick, inputs, false)
     }
 
     /// Feeds `inputs` at `tick` and closes it. Ticks must increase.
+    ///
+    /// Waits as [`Pipeline::feed`] does.
     pub fn tick(&self, tick: Tick, inputs: Vec<Input>) -> Result<(), Stopped> {
-        self.send(0, Command::Tick(tick, inputs, true))?;
-        (1..self.feeds.len()).try_for_each(|i| self.send(i, Command::Tick(tick, Vec::new(), true)))
+        self.command(tick, inputs, true)
+    }
+
+    fn command(&self, tick: Tick, inputs: Vec<Input>, complete: bool) -> Result<(), Stopped> {
+        self.send(0, Command::Tick(tick, inputs, complete))?;
+        let others = 1..self.feeds.len();
+        others.into_iter().try_for_each(|i| self.send(i, Command::Tick(tick, Vec::new(), complete)))
     }
 
     fn send(&self, worker: usize, command: Command) -> Result<(), Stopped> {
@@ -156,6 +175,7 @@ fn run(
         // Only `try_recv`: a blocking receive may take the token that wakes the worker.
         match commands.try_recv() {
             Ok(Command::Restore(tick, kept)) => graph.restore(tick, kept),
+            Ok(Command::Rules(tick, updates)) => graph.rule(tick, updates),
             Ok(Command::Tick(tick, inputs, complete)) => {
                 graph.feed(tick, inputs);
                 if complete {

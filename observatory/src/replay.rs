@@ -1,0 +1,194 @@
+//! `observatory replay`: a recorded stream through the same dataflow, on virtual time.
+//!
+//! ```text
+//!   decoding thread ──Batch──▶ this thread: clock, ticks ──▶ dataflow thread ──Sealed──▶ Reading
+//! ```
+//!
+//! The clock is the greatest `occurredAt` so far, in the order of the file, and so is `asOf`. No
+//! wall clock enters the result: two runs give the same bytes.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use contracts::{Micros, Reason, Snapshot};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ingress::recorded::{self, Batch, Recorded, Rejected};
+use pipeline::Tick;
+use pipeline::dataflow::Config;
+use pipeline::fact::{Fact, Input};
+use pipeline::reading::Reading;
+use pipeline::seal::Sealed;
+use pipeline::views::sliding::Steps;
+use pipeline::worker::Pipeline;
+
+use crate::table;
+
+/// Facts of a tick: enough to make the fixed cost of a tick small beside them.
+const TICK_FACTS: usize = 10_000;
+
+/// Rejected lines that are shown; all are counted.
+const SHOWN: usize = 5;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// JSON lines, one event each, plain or gzipped; `-` is standard input.
+    file: PathBuf,
+    /// How to print the result: a table for people, JSON for programs.
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+    /// Threads that run the dataflow.
+    #[arg(long, env = "OBSERVATORY_WORKERS", default_value_t = 1)]
+    workers: usize,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut seq = 0;
+    let stream = recorded::open(&args.file, move |event| {
+        seq += 1;
+        Fact::of(event, seq)
+    })?;
+    let bar = progress_bar(&stream);
+    let mut replay = Replay::start(args.workers)?;
+    let outcome = replay.take_all(stream, &bar);
+    bar.finish_and_clear();
+    outcome?;
+    let snapshot = replay.finish()?;
+    print(&snapshot, args.output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A replay under way.
+struct Replay {
+    pipeline: Pipeline,
+    reading: Reading,
+    /// Greatest `occurredAt` so far, µs since the epoch; zero before the first.
+    clock: Tick,
+    /// Facts of the tick at hand.
+    open: Vec<Input>,
+    rejected: BTreeMap<Reason, u64>,
+    n_facts: u64,
+}
+
+impl Replay {
+    fn start(n_workers: usize) -> anyhow::Result<Replay> {
+        // Nothing is retired in a replay, and only its end is looked at.
+        let config = Config { grid: 1, steps: Steps::Last, ..Config::default() };
+        Ok(Replay {
+            pipeline: Pipeline::start(config, n_workers)?,
+            reading: Reading::default(),
+            clock: 0,
+            open: Vec::new(),
+            rejected: BTreeMap::new(),
+            n_facts: 0,
+        })
+    }
+
+    fn take_all(&mut self, mut stream: Recorded<Fact>, bar: &ProgressBar) -> anyhow::Result<()> {
+        while let Some(batch) = stream.next() {
+            let Batch { items, rejected } = batch?;
+            self.n_facts += items.len() as u64;
+            for fact in items {
+                self.take(fact)?;
+            }
+            for rejected in rejected {
+                self.reject(&rejected, bar)?;
+            }
+            while let Some(sealed) = self.pipeline.sealed_within(Duration::ZERO)? {
+                self.read(&sealed);
+            }
+            bar.set_position(stream.position());
+            bar.set_message(rate(self.n_facts, bar.elapsed()));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, fact: Fact) -> anyhow::Result<()> {
+        // The contract bounds times to this century, so none is negative.
+        self.clock = self.clock.max(u64::try_from(fact.at).unwrap_or(0));
+        self.open.push(Input::Fact(fact));
+        if self.open.len() >= TICK_FACTS {
+            // The next ones may still be of this tick: the clock moves with the stream only.
+            self.pipeline.feed(self.clock, std::mem::take(&mut self.open))?;
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, rejected: &Rejected, bar: &ProgressBar) -> anyhow::Result<()> {
+        let Rejected { line, rejection } = rejected;
+        let shown: u64 = self.rejected.values().sum();
+        *self.rejected.entry(rejection.reason).or_default() += 1;
+        if shown < SHOWN as u64 {
+            bar.suspend(|| writeln!(io::stderr(), "line {line}: {rejection}"))?;
+        } else if shown == SHOWN as u64 {
+            bar.suspend(|| writeln!(io::stderr(), "more rejected lines are only counted"))?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, sealed: &Sealed) {
+        self.reading.add_counts(&sealed.counts);
+        self.reading.add_latency(&sealed.latency);
+        self.reading.add_throughput(&sealed.throughput);
+    }
+
+    /// Closes the last tick, and gives the snapshot at it.
+    fn finish(mut self) -> anyhow::Result<Snapshot> {
+        let clock = self.clock;
+        self.pipeline.tick(clock, std::mem::take(&mut self.open))?;
+        loop {
+            let sealed = self.pipeline.sealed()?;
+            self.read(&sealed);
+            if sealed.upper > clock {
+                break;
+            }
+        }
+        let as_of = (self.n_facts > 0).then_some(Micros(clock as i64));
+        Ok(Snapshot { rejected: self.rejected, ..self.reading.snapshot(as_of) })
+    }
+}
+
+fn progress_bar(stream: &Recorded<Fact>) -> ProgressBar {
+    let bar = match stream.length() {
+        Some(length) => ProgressBar::new(length).with_style(
+            ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}  {eta} left")
+                .unwrap_or_else(|_| ProgressStyle::default_bar()),
+        ),
+        None => ProgressBar::new_spinner().with_style(
+            ProgressStyle::with_template("{spinner} {bytes} read  {msg}  {elapsed}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        ),
+    };
+    if !io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    bar
+}
+
+fn rate(n_facts: u64, elapsed: Duration) -> String {
+    let per_second = n_facts as f64 / elapsed.as_secs_f64().max(1e-3);
+    format!("{n_facts} events, {per_second:.0}/s")
+}
+
+fn print(snapshot: &Snapshot, output: Output) -> anyhow::Result<()> {
+    let text = match output {
+        Output::Json => {
+            serde_json::to_string_pretty(snapshot).context("cannot write the snapshot")?
+        }
+        Output::Table => table::snapshot(snapshot),
+    };
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    stdout.flush()?;
+    Ok(())
+}

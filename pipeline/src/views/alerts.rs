@@ -1,0 +1,493 @@
+//! Which rules hold, for what, and since when.
+//!
+//! ```text
+//!   ages of unfinished jobs ─┐
+//!   throughput ──────────────┤
+//!   latency ─────────────────┼──▶ Alerts (worker 0) ──▶ alerts (-old, +new)
+//!   rules ───────────────────┤      judges at whole seconds
+//!   alerts restored ─────────┘
+//! ```
+//!
+//! The operator holds what rules are judged on, small because it is aggregated, and at each whole
+//! second of tick time judges every rule from scratch. A rule that comes, changes or goes takes
+//! effect at the next second, over what is held already.
+//!
+//! # Invariants
+//!
+//! 1. At second `s` a rule is judged on exactly the rows at `s`.
+//! 2. An alert is `pending` from the second its condition holds, `firing` when it has held for
+//!    `for`, and gone when the condition has ceased (and `keep_firing_for` has passed).
+//! 3. An alert is told apart by its rule's name and labels and by its subject; a rule whose
+//!    expression changes keeps its alerts.
+//!
+//! # Cost
+//!
+//! Per second, O(rules × subjects); per changed job, one update of the ages every grid step.
+
+use std::collections::{BTreeMap, HashMap};
+
+use contracts::State;
+use contracts::snapshot::{AlertState, Window};
+use differential_dataflow::{AsCollection, VecCollection};
+use serde::{Deserialize, Serialize};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::vec::Map;
+use timely::dataflow::operators::{Capability, Concatenate, Operator};
+
+use super::latency::Latency;
+use super::throughput::{Rates, Throughput};
+use crate::distribution::{PER_MILLE, Quantiles, middle};
+use crate::name::Name;
+use crate::row::{Changes, Row, project};
+use crate::rules::Rule;
+use crate::rules::expr::{Label, Measure, Rate, Reading, Standing};
+use crate::{Diff, Tick};
+
+/// µs between two judgements.
+const SECOND: Tick = 1_000_000;
+
+/// Ages are held per slot of so many µs, and taken from the slot's start.
+const SLOT: i64 = 10_000_000;
+
+/// An alert that is pending or fires.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Alert {
+    pub alert: String,
+    /// The rule's labels, and the subject's.
+    pub labels: BTreeMap<String, String>,
+    /// Pending or firing.
+    pub state: AlertState,
+    /// Since when the condition holds.
+    pub active_at: Tick,
+    /// Since when it fires.
+    pub fired_at: Option<Tick>,
+    /// The value when it was last judged to hold.
+    pub value: Value,
+}
+
+/// A finite number, by its bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Value(u64);
+
+impl Value {
+    pub fn new(value: f64) -> Value {
+        Value(value.to_bits())
+    }
+
+    pub fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+/// Where unfinished jobs stand, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+struct Age {
+    state: State,
+    job_type: Name,
+    queue: Name,
+    /// Start of the slot in which the deciding fact occurred, µs since the epoch.
+    slot: i64,
+}
+
+impl Age {
+    fn of(row: &Row) -> Option<Age> {
+        let Row { state, job_type, queue, decided, .. } = *row;
+        let slot = decided.div_euclid(SLOT) * SLOT;
+        (!row.retired && state < State::Completed).then_some(Age { state, job_type, queue, slot })
+    }
+}
+
+/// What the operator is told.
+#[derive(Clone, Serialize, Deserialize)]
+enum Told {
+    Age(Age, Diff),
+    Throughput(Throughput, Diff),
+    Latency(Latency, Diff),
+    Rule(Box<Rule>, Diff),
+    Restored(Box<Alert>),
+}
+
+/// Maintains the alerts of `rules`.
+///
+/// `changes` are to come on a coarse grid whose step divides a second, as are the two views;
+/// `restored` is what a store kept.
+pub fn alerts<'s>(
+    changes: Changes<'s>,
+    throughput: VecCollection<'s, Tick, Throughput, Diff>,
+    latency: VecCollection<'s, Tick, Latency, Diff>,
+    rules: VecCollection<'s, Tick, Rule, Diff>,
+    restored: StreamVec<'s, Tick, (Alert, Tick)>,
+) -> VecCollection<'s, Tick, Alert, Diff> {
+    let scope = changes.scope();
+    // What came and went within a step is nothing to be told.
+    let ages = project(changes, Age::of).consolidate_stream();
+    let told = scope.concatenate([
+        ages.inner.map(|(age, tick, diff)| (Told::Age(age, diff), tick)),
+        throughput.inner.map(|(row, tick, diff)| (Told::Throughput(row, diff), tick)),
+        latency.inner.map(|(row, tick, diff)| (Told::Latency(row, diff), tick)),
+        rules.inner.map(|(rule, tick, diff)| (Told::Rule(Box::new(rule), diff), tick)),
+        restored.map(|(alert, tick)| (Told::Restored(Box::new(alert)), tick)),
+    ]);
+    let to_one = Exchange::new(|_: &(Told, Tick)| 0);
+    let alerts = told.unary_frontier::<CapacityContainerBuilder<_>, _, _, _>(
+        to_one,
+        "Alerts",
+        |initial, _| {
+            drop(initial);
+            let mut judge = Judge::default();
+            let mut stash = BTreeMap::<Tick, Vec<Told>>::new();
+            let mut held: Option<Capability<Tick>> = None;
+            move |(input, frontier), output| {
+                input.for_each(|capability, told| {
+                    if held.as_ref().is_none_or(|held| capability.time() < held.time()) {
+                        held = Some(capability.retain(0));
+                    }
+                    for (told, tick) in told.drain(..) {
+                        stash.entry(tick).or_default().push(told);
+                    }
+                });
+                loop {
+                    let told_at = stash.first_key_value().map(|(&tick, _)| tick);
+                    let judges_at = judge.next.filter(|_| !frontier.is_empty());
+                    // What is told at a second counts at it.
+                    let at_told = told_at.is_some_and(|at| judges_at.is_none_or(|next| at <= next));
+                    let Some(tick) = (if at_told { told_at } else { judges_at }) else { break };
+                    if frontier.less_equal(&tick) {
+                        break;
+                    }
+                    if at_told {
+                        let told = stash.remove(&tick).unwrap_or_default();
+                        told.into_iter().for_each(|told| judge.learn(told));
+                        judge.next.get_or_insert(tick.next_multiple_of(SECOND));
+                    } else if let Some(held) = &held {
+                        let capability = held.delayed(&tick);
+                        let mut session = output.session(&capability);
+                        judge.judge(tick, |alert, diff| session.give((alert, tick, diff)));
+                        judge.next = judge.has_work().then_some(tick + SECOND);
+                    }
+                }
+                let told_at = stash.first_key_value().map(|(&tick, _)| tick);
+                let judges_at = judge.next.filter(|_| !frontier.is_empty());
+                match (told_at.into_iter().chain(judges_at).min(), &mut held) {
+                    (Some(tick), Some(held)) => held.downgrade(&tick),
+                    _ => held = None,
+                }
+            }
+        },
+    );
+    alerts.as_collection()
+}
+
+/// Unfinished jobs of one state, type and queue, by the slot of their age.
+type Slots = BTreeMap<i64, i64>;
+
+/// What rules are judged on, and what has been judged.
+#[derive(Default)]
+struct Judge {
+    ages: HashMap<(State, Name, Name), Slots>,
+    throughput: HashMap<(Name, Window), Rates>,
+    latency: HashMap<(Name, contracts::snapshot::Measure, Window), Quantiles>,
+    rules: Vec<Rule>,
+    /// Those that are pending or fire.
+    active: BTreeMap<Identity, Active>,
+    /// Alerts that a store kept, until their rules are judged.
+    restored: BTreeMap<Identity, Active>,
+    /// The second to judge at next; none while there is nothing to judge.
+    next: Option<Tick>,
+}
+
+/// The rule's name, and the labels of rule and subject.
+type Identity = (String, BTreeMap<String, String>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Active {
+    active_at: Tick,
+    fired_at: Option<Tick>,
+    /// Since when it fires only because of `keep_firing_for`.
+    kept_since: Option<Tick>,
+    value: f64,
+}
+
+impl Judge {
+    fn learn(&mut self, told: Told) {
+        match told {
+            Told::Age(Age { state, job_type, queue, slot }, diff) => {
+                let slots = self.ages.entry((state, job_type, queue)).or_default();
+                let n = slots.entry(slot).or_default();
+                *n += diff as i64;
+                if *n == 0 {
+                    slots.remove(&slot);
+                    if slots.is_empty() {
+                        self.ages.remove(&(state, job_type, queue));
+                    }
+                }
+            }
+            Told::Throughput(row, diff) => {
+                let key = (row.job_type, row.window);
+                if diff > 0 {
+                    self.throughput.insert(key, row.rates);
+                } else if self.throughput.get(&key) == Some(&row.rates) {
+                    self.throughput.remove(&key);
+                }
+            }
+            Told::Latency(row, diff) => {
+                let key = (row.job_type, row.measure, row.window);
+                if diff > 0 {
+                    self.latency.insert(key, row.quantiles);
+                } else if self.latency.get(&key) == Some(&row.quantiles) {
+                    self.latency.remove(&key);
+                }
+            }
+            Told::Rule(rule, diff) if diff > 0 => self.rules.push(*rule),
+            Told::Rule(rule, _) => self.rules.retain(|known| *known != *rule),
+            Told::Restored(alert) => {
+                let Alert { alert, labels, active_at, fired_at, value, .. } = *alert;
+                let value = value.get();
+                let active = Active { active_at, fired_at, kept_since: None, value };
+                self.restored.insert((alert, labels), active);
+            }
+        }
+    }
+
+    /// Whether another second can bring anything.
+    fn has_work(&self) -> bool {
+        !self.rules.is_empty() || !self.active.is_empty()
+    }
+
+    /// Judges every rule at `now`, and gives out how the alerts differ from before.
+    fn judge(&mut self, now: Tick, mut give: impl FnMut(Alert, Diff)) {
+        let mut before = std::mem::take(&mut self.active);
+        for rule in &self.rules {
+            for (subject, value) in self.values(&rule.expr.reading, now) {
+                if !rule.expr.condition.holds(value) {
+                    continue;
+                }
+                // An absence has no value, and is one.
+                let value = value.unwrap_or(1.0);
+                let mut labels = rule.labels.clone();
+                labels.extend(subject);
+                let identity = (rule.alert.clone(), labels);
+                let known = before.get(&identity).or_else(|| self.restored.get(&identity));
+                let active_at = known.map_or(now, |known| known.active_at);
+                let fired_at = known.and_then(|known| known.fired_at);
+                let ripe = now - active_at >= rule.hold;
+                let fired_at = fired_at.or(ripe.then_some(now));
+                let active = Active { active_at, fired_at, kept_since: None, value };
+                self.active.insert(identity, active);
+            }
+        }
+        self.keep_firing(now, &before);
+        // From here on they are judged like all others; those of rules that are not there yet wait.
+        let rules = &self.rules;
+        self.restored.retain(|identity, _| !rules.iter().any(|rule| belongs(rule, identity)));
+
+        for (identity, new) in &self.active {
+            let old = before.remove(identity);
+            if old.as_ref().map(|old| alert(identity, old)) != Some(alert(identity, new)) {
+                if let Some(old) = old {
+                    give(alert(identity, &old), -1);
+                }
+                give(alert(identity, new), 1);
+            }
+        }
+        for (identity, old) in &before {
+            give(alert(identity, old), -1);
+        }
+    }
+
+    /// What fired before and no longer holds fires on for as long as its rule says.
+    fn keep_firing(&mut self, now: Tick, before: &BTreeMap<Identity, Active>) {
+        for (identity, known) in before.iter().chain(&self.restored) {
+            if self.active.contains_key(identity) || known.fired_at.is_none() {
+                continue;
+            }
+            let rule = self.rules.iter().find(|rule| belongs(rule, identity));
+            let Some(rule) = rule else { continue };
+            let since = known.kept_since.unwrap_or(now);
+            if now - since < rule.keep_firing {
+                let kept = Active { kept_since: Some(since), ..known.clone() };
+                self.active.insert(identity.clone(), kept);
+            }
+        }
+    }
+
+    /// The values of a reading, by subject.
+    fn values(&self, reading: &Reading, now: Tick) -> Vec<(Subject, Option<f64>)> {
+        match reading.measure {
+            Measure::Standing(standing) => self.standing(standing, reading, now),
+            Measure::Rate(rate, window) => self.by_type(
+                reading,
+                |job_type| {
+                    let rates = self.throughput.get(&(job_type, window)).copied();
+                    rate_value(rate, rates.unwrap_or_default(), window)
+                },
+                || {
+                    let of_window = self.throughput.keys().filter(move |(_, w)| *w == window);
+                    of_window.map(|(job_type, _)| *job_type).collect()
+                },
+            ),
+            Measure::Quantile(measure, place, window) => self.by_type(
+                reading,
+                |job_type| {
+                    let quantiles = self.latency.get(&(job_type, measure, window))?;
+                    let bucket = quantiles.at.get(place).copied().unwrap_or(quantiles.max);
+                    Some(middle(bucket) as f64 / 1e6)
+                },
+                || {
+                    let same = move |(_, m, w): &&_| (*m, *w) == (measure, window);
+                    self.latency.keys().filter(same).map(|(job_type, _, _)| *job_type).collect()
+                },
+            ),
+        }
+    }
+
+    /// The values of a reading whose only label is the type.
+    fn by_type(
+        &self,
+        reading: &Reading,
+        value: impl Fn(Name) -> Option<f64>,
+        types: impl Fn() -> Vec<Name>,
+    ) -> Vec<(Subject, Option<f64>)> {
+        let only = reading.filter.iter().find(|(label, _)| *label == Label::Type);
+        let by_type = reading.by.contains(&Label::Type);
+        let subject = |text: &str| vec![("type".to_owned(), text.to_owned())];
+        match only {
+            // With `by`, a subject is there while it has something.
+            Some((_, text)) => {
+                let name = Name::new(text);
+                let there = !by_type || types().contains(&name);
+                there.then(|| (subject(text), value(name))).into_iter().collect()
+            }
+            None if by_type => {
+                let each = types().into_iter().filter(|name| !name.is_none());
+                each.map(|name| (subject(&name.text()), value(name))).collect()
+            }
+            None => vec![(Vec::new(), value(Name::NONE))],
+        }
+    }
+
+    fn standing(
+        &self,
+        standing: Standing,
+        reading: &Reading,
+        now: Tick,
+    ) -> Vec<(Subject, Option<f64>)> {
+        let wanted = |label| {
+            let found = reading.filter.iter().find(|(known, _)| *known == label);
+            found.map(|(_, text)| text.as_str())
+        };
+        let (state, job_type, queue) = (
+            wanted(Label::State),
+            wanted(Label::Type).map(Name::new),
+            wanted(Label::Queue).map(Name::new),
+        );
+        // Before 1970 nothing is unfinished.
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        let mut sums = BTreeMap::<Subject, Standings>::new();
+        if reading.by.is_empty() {
+            sums.insert(
+                subject_of(reading, State::Pending, Name::NONE, Name::NONE),
+                Standings::default(),
+            );
+        }
+        for (&(group_state, group_type, group_queue), slots) in &self.ages {
+            let in_state = match (state, standing) {
+                (Some(state), _) => group_state.as_str() == state,
+                (None, Standing::Jobs | Standing::OldestAge) => true,
+                (None, Standing::Backlog) => group_state != State::Executing,
+                (None, Standing::Stuck(_)) => group_state == State::Executing,
+            };
+            if !in_state
+                || job_type.is_some_and(|name| name != group_type)
+                || queue.is_some_and(|name| name != group_queue)
+            {
+                continue;
+            }
+            let subject = subject_of(reading, group_state, group_type, group_queue);
+            let sum = sums.entry(subject).or_default();
+            let counted = match standing {
+                // An age of exactly so much is not longer.
+                Standing::Stuck(longer) => {
+                    let before = now.saturating_sub(i64::try_from(longer).unwrap_or(i64::MAX));
+                    slots.range(..before).map(|(_, n)| n).sum::<i64>()
+                }
+                _ => slots.values().sum(),
+            };
+            sum.jobs += counted;
+            let oldest = slots.keys().next().copied();
+            sum.oldest = sum.oldest.into_iter().chain(oldest).min();
+        }
+        let value = |sum: Standings| match standing {
+            // Clocks ahead of ours make no negative age.
+            Standing::OldestAge => Some((now - sum.oldest?).max(0) as f64 / 1e6),
+            _ => Some(sum.jobs as f64),
+        };
+        sums.into_iter().map(|(subject, sum)| (subject, value(sum))).collect()
+    }
+}
+
+/// Labels that tell alerts of one rule apart.
+type Subject = Vec<(String, String)>;
+
+#[derive(Clone, Copy, Default)]
+struct Standings {
+    jobs: i64,
+    oldest: Option<i64>,
+}
+
+/// The labels that `reading` gives to a group: those it matches, and those it tells apart by.
+fn subject_of(reading: &Reading, state: State, job_type: Name, queue: Name) -> Subject {
+    let filtered = reading.filter.iter().map(|(label, text)| (*label, text.clone()));
+    let apart = reading.by.iter().map(|&label| {
+        let text = match label {
+            Label::State => state.as_str().to_owned(),
+            Label::Type => job_type.to_string(),
+            Label::Queue => queue.to_string(),
+        };
+        (label, text)
+    });
+    let labels: BTreeMap<Label, String> = filtered.chain(apart).collect();
+    labels.into_iter().map(|(label, text)| (label.as_str().to_owned(), text)).collect()
+}
+
+fn rate_value(rate: Rate, rates: Rates, window: Window) -> Option<f64> {
+    let Rates { created, finished, failed } = rates;
+    Some(match rate {
+        Rate::Created => created as f64,
+        Rate::Finished => finished as f64,
+        Rate::Failed => failed as f64,
+        Rate::Throughput => finished as f64 / (window.length_micros()? as f64 / 1e6),
+        Rate::FailureRatio if finished == 0 => return None,
+        Rate::FailureRatio => failed as f64 / finished as f64,
+    })
+}
+
+/// Whether an alert is of this rule: its name, and its labels among the alert's.
+fn belongs(rule: &Rule, (alert, labels): &Identity) -> bool {
+    let subject =
+        rule.expr.reading.by.iter().chain(rule.expr.reading.filter.iter().map(|(label, _)| label));
+    let subject: Vec<&str> = subject.map(|label| label.as_str()).collect();
+    *alert == rule.alert
+        && rule.labels.iter().all(|(name, value)| {
+            // A subject's label takes the place of a rule's.
+            labels.get(name) == Some(value) || subject.contains(&name.as_str())
+        })
+        && labels
+            .keys()
+            .all(|name| rule.labels.contains_key(name) || subject.contains(&name.as_str()))
+}
+
+fn alert((name, labels): &Identity, active: &Active) -> Alert {
+    Alert {
+        alert: name.clone(),
+        labels: labels.clone(),
+        state: if active.fired_at.is_some() { AlertState::Firing } else { AlertState::Pending },
+        active_at: active.active_at,
+        fired_at: active.fired_at,
+        value: Value::new(active.value),
+    }
+}
+
+const _: () = assert!(PER_MILLE.len() == 5, "the quantiles that expressions name");
