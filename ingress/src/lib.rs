@@ -1,3 +1,13 @@
 //! How facts come in.
+//!
+//! ```text
+//!   recorded stream ──▶ facts                                   (recorded)
+//!   program ──submit──▶ Delivery ──tick──▶ Ledger ──▶ dataflow  (submit, ledger)
+//!                          ▲                  │
+//!                          └──── settle ──────┘ when the durable frontier has passed
+//! ```
 
+pub mod ledger;
 pub mod recorded;
+pub mod submit;
+pub mod work;

@@ -105,6 +105,7 @@ impl JobStates {
         if entry.summary.join(&Summary::of(&fact)) {
             entry.tick = tick;
             entry.abandoned_at = 0;
+            entry.unsaved = true;
             if let Some(old) = old {
                 entry.touched = true;
                 self.touched.push((index, Some(old)));
@@ -126,6 +127,8 @@ impl JobStates {
                 entry.touched = true;
             }
             entry.summary.join(&record.summary);
+            // The store may lack what was here, or still have it as retired.
+            entry.unsaved = true;
             if retired && !entry.recalled {
                 self.recalled.push(Change { old: Some(old()), new: None });
             }
@@ -141,6 +144,8 @@ impl JobStates {
         entry.tick = record.tick;
         entry.abandoned_at = record.abandoned_at.unwrap_or(0);
         entry.recalled = true;
+        // Read back at a restart, it is just what the store has.
+        entry.unsaved = retired;
     }
 
     /// Adds a job that is not here, as touched and without a row before.
@@ -153,6 +158,7 @@ impl JobStates {
             touched: true,
             retiring: false,
             recalled: false,
+            unsaved: true,
         };
         let place = self.table.place(job);
         let index = self.table.insert(place, entry);
@@ -182,6 +188,7 @@ impl JobStates {
                     entry.touched = true;
                     self.touched.push((index, Some(row(entry))));
                 }
+                entry.unsaved = true;
                 if entry.summary.state().terminal() || entry.abandoned_at != 0 {
                     entry.retiring = true;
                 } else {
@@ -204,7 +211,7 @@ impl JobStates {
             let entry = self.table.get_mut(index);
             entry.touched = false;
             let new = Row { retired: entry.retiring, ..row(entry) };
-            if self.keep_records {
+            if self.keep_records && std::mem::take(&mut entry.unsaved) {
                 record(Record {
                     job: entry.job,
                     summary: entry.summary.clone(),

@@ -42,6 +42,8 @@ pub(crate) struct Entry {
     pub(crate) retiring: bool,
     /// What the store knew of it is in the summary.
     pub(crate) recalled: bool,
+    /// It differs from what the store has.
+    pub(crate) unsaved: bool,
 }
 
 /// Entries of a chunk: large enough to make the list of chunks short, small enough to free soon.

@@ -59,6 +59,21 @@ pub struct Sealed {
     pub alerts: Updates<Alert>,
 }
 
+impl Sealed {
+    /// Takes in the batch that follows.
+    pub fn extend(&mut self, later: Sealed) {
+        self.upper = later.upper;
+        self.lookups.extend(later.lookups);
+        self.records.extend(later.records);
+        self.counts.extend(later.counts);
+        self.latency.extend(later.latency);
+        self.throughput.extend(later.throughput);
+        self.minutes.extend(later.minutes);
+        self.retired.extend(later.retired);
+        self.alerts.extend(later.alerts);
+    }
+}
+
 /// The dataflow's end of one view.
 pub(crate) struct Outlet<D, R = Diff>(Rc<RefCell<Updates<D, R>>>);
 

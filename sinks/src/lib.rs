@@ -1,1 +1,5 @@
+//! Where sealed batches go: stores, and the views that readers are shown.
 
+pub mod commit;
+pub mod live;
+pub mod sqlite;

@@ -1,0 +1,142 @@
+//! Submissions: events handed in by a program, and the receipt that says they are durable.
+//!
+//! ```text
+//!   HTTP handler ──submit──▶ queue ──▶ engine: tick, ledger, dataflow, store
+//!        ▲                                      │
+//!        └────────── Receipt::settle ◀──────────┘ once per event, after the commit
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. [`Submitter::submit`] answers `Ok` only when every one of its events is durable.
+//! 2. At most [`MAX_UNSETTLED`] events are on their way: who submits more waits, and is told to
+//!    come back when the wait is too long.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use contracts::Event;
+use pipeline::fact::Fact;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// Events that may be accepted and not durable. It bounds memory (at 256 KiB an event this is the
+/// worst case of 1.3 GB; at the usual 1 KiB, 5 MB), and is several ticks at full speed.
+pub const MAX_UNSETTLED: usize = 5_000;
+
+/// How long a submission waits for room before its sender is told to come back.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// An event on its way in.
+#[derive(Debug)]
+pub struct Submitted {
+    pub fact: Fact,
+    /// The bytes as received.
+    pub body: Vec<u8>,
+    /// `payload.error` and `payload.metadata` as JSON: what a store keeps of them.
+    pub error: Option<String>,
+    pub metadata: Option<String>,
+    /// The reference worker is to execute the job.
+    pub execute: bool,
+}
+
+impl Submitted {
+    /// Copies what is kept of a decoded event.
+    pub fn of(event: &Event<'_>, execute: bool) -> Submitted {
+        Submitted {
+            fact: Fact::of(event, 0),
+            body: event.body.to_vec(),
+            error: event.job.error.as_ref().map(|error| error.raw.to_owned()),
+            metadata: event.job.metadata.map(str::to_owned),
+            execute,
+        }
+    }
+}
+
+/// An event that has been handed in, with the receipt to give for it.
+#[derive(Debug)]
+pub struct Delivery {
+    pub event: Submitted,
+    pub receipt: Receipt,
+}
+
+/// One event's share in the answer to a submission; dropped unsettled, the submission fails.
+#[derive(Debug)]
+pub struct Receipt(Arc<Answer>);
+
+#[derive(Debug)]
+struct Answer {
+    missing: AtomicUsize,
+    /// Sent when nothing is missing any more; dropped when something never will be settled.
+    done: std::sync::Mutex<Option<oneshot::Sender<()>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Receipt {
+    /// Says that the event is durable.
+    pub fn settle(self) {
+        if self.0.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let done = self.0.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+            // Who submitted may have gone away.
+            done.map(|done| done.send(()));
+        }
+    }
+}
+
+/// Why a submission was not confirmed. It may have become durable all the same: submitting it
+/// again, with the same event ids, is harmless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    #[error("the store is behind; come back in a few seconds")]
+    Busy,
+    #[error("shutting down; come back when the service has restarted")]
+    Stopped,
+}
+
+/// Hands events in.
+#[derive(Clone)]
+pub struct Submitter {
+    deliver: Arc<dyn Fn(Delivery) -> Result<(), SubmitError> + Send + Sync>,
+    room: Arc<Semaphore>,
+}
+
+impl Submitter {
+    /// A submitter that hands events to `deliver`, which must not block.
+    pub fn new(
+        deliver: impl Fn(Delivery) -> Result<(), SubmitError> + Send + Sync + 'static,
+    ) -> Submitter {
+        Submitter { deliver: Arc::new(deliver), room: Arc::new(Semaphore::new(MAX_UNSETTLED)) }
+    }
+
+    /// Hands `events` in and waits until all of them are durable.
+    pub async fn submit(&self, events: Vec<Submitted>) -> Result<(), SubmitError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        // A body holds far fewer events than there is room for, or it waits for all of it.
+        let permits = events.len().min(MAX_UNSETTLED) as u32;
+        let permit = Arc::clone(&self.room).acquire_many_owned(permits);
+        let permit = match tokio::time::timeout(MAX_WAIT, permit).await {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(_)) => return Err(SubmitError::Stopped),
+            Err(_) => return Err(SubmitError::Busy),
+        };
+        let (done, settled) = oneshot::channel();
+        let answer = Arc::new(Answer {
+            missing: AtomicUsize::new(events.len()),
+            done: std::sync::Mutex::new(Some(done)),
+            _permit: permit,
+        });
+        for event in events {
+            let delivery = Delivery { event, receipt: Receipt(Arc::clone(&answer)) };
+            (self.deliver)(delivery)?;
+        }
+        drop(answer);
+        settled.await.map_err(|_| SubmitError::Stopped)
+    }
+
+    /// Refuses whatever is submitted from now on.
+    pub fn close(&self) {
+        self.room.close();
+    }
+}

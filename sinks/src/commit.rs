@@ -1,0 +1,70 @@
+//! What a store writes in one transaction: some sealed ticks, and the events that arrived in them.
+
+use std::collections::BTreeMap;
+
+use contracts::{JobId, Reason};
+use ingress::submit::Submitted;
+use pipeline::Tick;
+use pipeline::seal::Sealed;
+
+/// An event at the tick it was accepted at.
+#[derive(Debug)]
+pub struct Accepted {
+    pub tick: Tick,
+    pub event: Submitted,
+    /// Too old for the views: archived and listed only.
+    pub late: bool,
+}
+
+/// Everything at the ticks before `sealed.upper` that is not durable yet.
+#[derive(Debug, Default)]
+pub struct Commit {
+    pub events: Vec<Accepted>,
+    pub sealed: Sealed,
+    /// Submissions refused since the last commit.
+    pub rejected: BTreeMap<Reason, u64>,
+}
+
+impl Commit {
+    /// Whether there is anything to write but the frontier.
+    pub fn writes(&self) -> bool {
+        let Sealed { records, counts, minutes, retired, alerts, .. } = &self.sealed;
+        !(self.events.is_empty()
+            && self.rejected.is_empty()
+            && records.is_empty()
+            && counts.is_empty()
+            && minutes.is_empty()
+            && retired.is_empty()
+            && alerts.is_empty())
+    }
+
+    /// Takes in the ticks that follow.
+    pub fn extend(&mut self, later: Commit) {
+        self.events.extend(later.events);
+        self.sealed.extend(later.sealed);
+        for (reason, n) in later.rejected {
+            *self.rejected.entry(reason).or_default() += n;
+        }
+    }
+}
+
+/// The event that gives a job its error, and the one that gives it its metadata, among those of a
+/// commit.
+pub(crate) struct Details<'a> {
+    by_job: BTreeMap<JobId, Vec<&'a Submitted>>,
+}
+
+impl<'a> Details<'a> {
+    pub(crate) fn of(events: &'a [Accepted]) -> Details<'a> {
+        let mut by_job: BTreeMap<JobId, Vec<&Submitted>> = BTreeMap::new();
+        for accepted in events.iter().filter(|accepted| !accepted.late) {
+            by_job.entry(accepted.event.fact.job).or_default().push(&accepted.event);
+        }
+        Details { by_job }
+    }
+
+    /// The events about a job.
+    pub(crate) fn about(&self, job: JobId) -> &[&'a Submitted] {
+        self.by_job.get(&job).map_or(&[], Vec::as_slice)
+    }
+}

@@ -1,0 +1,352 @@
+//! One transaction per group of ticks.
+
+use std::collections::BTreeMap;
+
+use contracts::JobId;
+use ingress::submit::Submitted;
+use pipeline::distribution::Bucket;
+use pipeline::fact::Record;
+use pipeline::name::Name;
+use pipeline::row::Row;
+use pipeline::seal::Updates;
+use pipeline::summary::{Standing, UNKNOWN};
+use pipeline::views::alerts::Alert;
+use pipeline::views::counts::Cell;
+use pipeline::views::latency::{ABSENT, MEASURES, Sample};
+use pipeline::views::minutes::{Minute, MinuteStats};
+use pipeline::{Diff, Tick};
+use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::{Error, Store, micros};
+use crate::commit::{Accepted, Commit, Details};
+
+/// What a commit found out about the events in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Archived {
+    pub new: u64,
+    /// The same bytes under the same id.
+    pub repeated: u64,
+    /// Other bytes under an id that was there.
+    pub conflicting: u64,
+}
+
+impl Store {
+    /// Makes `commit` durable; it is wholly, or not at all.
+    pub fn commit(&mut self, commit: &Commit) -> Result<Archived, Error> {
+        let ours = self.generation;
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let moved = transaction
+            .prepare_cached("UPDATE frontier SET tick = ?1 WHERE generation = ?2")?
+            .execute(params![micros(commit.sealed.upper), ours])?;
+        if moved == 0 {
+            let theirs =
+                transaction.query_row("SELECT generation FROM frontier", [], |row| row.get(0))?;
+            return Err(Error::Fenced { ours, theirs });
+        }
+        let archived = archive(&transaction, &commit.events)?;
+        jobs(&transaction, commit)?;
+        counts(&transaction, &commit.sealed.counts)?;
+        minutes(&transaction, &commit.sealed.minutes)?;
+        distributions(&transaction, &commit.sealed.retired)?;
+        alerts(&transaction, &commit.sealed.alerts)?;
+        for (reason, n) in &commit.rejected {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO rejections VALUES (?1, ?2)
+                     ON CONFLICT DO UPDATE SET n = n + excluded.n",
+                )?
+                .execute(params![reason.as_str(), n])?;
+        }
+        transaction.commit()?;
+        Ok(archived)
+    }
+}
+
+/// Archives the events; a second content under one id gets a key of its own.
+fn archive(transaction: &Transaction<'_>, events: &[Accepted]) -> Result<Archived, Error> {
+    let mut archived = Archived::default();
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR IGNORE INTO job_events (key, job_id, occurred_at, tick, late, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    let mut known = transaction.prepare_cached("SELECT body FROM job_events WHERE key = ?1")?;
+    for Accepted { tick, event, late } in events {
+        let Submitted { fact, body, .. } = event;
+        let mut insert = |key: &str| {
+            insert.execute(params![
+                key,
+                fact.job.as_bytes(),
+                fact.at,
+                micros(*tick),
+                late,
+                body.as_slice()
+            ])
+        };
+        let mut key = fact.event.to_string();
+        if insert(&key)? == 1 {
+            archived.new += 1;
+        } else {
+            let first: Vec<u8> = known.query_row([&key], |row| row.get(0))?;
+            if first == *body {
+                archived.repeated += 1;
+            } else {
+                key = format!("{key}:{:016x}", xxhash_rust::xxh3::xxh3_64(body));
+                let new = insert(&key)? == 1;
+                archived.conflicting += u64::from(new);
+                archived.repeated += u64::from(!new);
+            }
+        }
+        if *late {
+            transaction
+                .prepare_cached("INSERT OR IGNORE INTO late_events VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![key, fact.job.as_bytes(), fact.at, micros(*tick)])?;
+        }
+        if event.execute {
+            transaction
+                .prepare_cached("INSERT OR IGNORE INTO work VALUES (?1)")?
+                .execute([fact.job.as_bytes()])?;
+        }
+    }
+    Ok(archived)
+}
+
+fn jobs(transaction: &Transaction<'_>, commit: &Commit) -> Result<(), Error> {
+    let details = Details::of(&commit.events);
+    // A job may have changed in several ticks: the last record holds all of it.
+    let mut records = BTreeMap::<JobId, &Record>::new();
+    for (record, _, ()) in &commit.sealed.records {
+        records.insert(record.job, record);
+    }
+    for record in records.values() {
+        job(transaction, record, details.about(record.job))?;
+    }
+    // Metadata may come with an event that changes nothing else.
+    for Accepted { event, late, .. } in &commit.events {
+        if event.metadata.is_some() && !late {
+            metadata(transaction, event)?;
+        }
+    }
+    Ok(())
+}
+
+fn job(
+    transaction: &Transaction<'_>,
+    record: &Record,
+    events: &[&Submitted],
+) -> Result<(), Error> {
+    let summary = &record.summary;
+    let row = Row::of(record.job, summary, record.abandoned_at.is_some());
+    // The error is that of the deciding event; if it is not among these, the store has it already.
+    let deciding = events
+        .iter()
+        .filter(|event| Standing::of(&event.fact) == summary.top)
+        .max_by(|a, b| a.body.cmp(&b.body));
+    let known = |time: i64| (time != UNKNOWN).then_some(time);
+    transaction
+        .prepare_cached(
+            "INSERT INTO jobs (id, type, state, inferred, queue, worker, attempt, created_at,
+                 validated_at, started_at, finished_at, tick, abandoned_at, retired_at, summary,
+                 error)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+             ON CONFLICT DO UPDATE SET type = ?2, state = ?3, inferred = ?4, queue = ?5,
+                 worker = ?6, attempt = ?7, created_at = ?8, validated_at = ?9, started_at = ?10,
+                 finished_at = ?11, tick = ?12, abandoned_at = ?13, retired_at = ?14,
+                 summary = ?15, error = CASE ?17 WHEN 1 THEN ?16 ELSE error END",
+        )?
+        .execute(params![
+            record.job.as_bytes(),
+            &*row.job_type.text(),
+            row.state.as_str(),
+            row.inferred,
+            &*row.queue.text(),
+            &*row.worker.text(),
+            summary.top.attempt,
+            row.created,
+            known(summary.validated),
+            known(row.started),
+            known(row.finished),
+            micros(record.tick),
+            record.abandoned_at.map(micros),
+            record.retired_at.map(micros),
+            summary.encode(),
+            deciding.and_then(|event| event.error.as_deref()),
+            deciding.is_some(),
+        ])?;
+    if row.state.terminal() {
+        transaction
+            .prepare_cached("DELETE FROM work WHERE job_id = ?1")?
+            .execute([record.job.as_bytes()])?;
+    }
+    Ok(())
+}
+
+/// Metadata is that of the fact with the greatest standing among those that carry some: a join,
+/// decided here so that memory need not hold it. Two contents under one event id may tie; then the
+/// greater text wins.
+fn metadata(transaction: &Transaction<'_>, event: &Submitted) -> Result<(), Error> {
+    let standing = Standing::of(&event.fact).to_bytes();
+    transaction
+        .prepare_cached(
+            "UPDATE jobs SET metadata = ?2, metadata_standing = ?3
+             WHERE id = ?1 AND (coalesce(metadata_standing, x''), coalesce(metadata, '')) < (?3, ?2)",
+        )?
+        .execute(params![event.fact.job.as_bytes(), event.metadata, standing])?;
+    Ok(())
+}
+
+fn counts(transaction: &Transaction<'_>, updates: &Updates<(Cell, Diff)>) -> Result<(), Error> {
+    for (cell, jobs) in last(updates) {
+        match cell {
+            Cell::Live { state, job_type, queue, worker } => {
+                let key = params![
+                    state.as_str(),
+                    &*job_type.text(),
+                    &*queue.text(),
+                    &*worker.text(),
+                    jobs as i64
+                ];
+                let sql = match jobs {
+                    0 => "DELETE FROM counts WHERE (state, type, queue, worker, ?5)
+                          = (?1, ?2, ?3, ?4, 0)",
+                    _ => "INSERT OR REPLACE INTO counts VALUES (?1, ?2, ?3, ?4, ?5)",
+                };
+                transaction.prepare_cached(sql)?.execute(key)?;
+            }
+            Cell::Retired { state, job_type } => {
+                let sql = match jobs {
+                    0 => "DELETE FROM totals WHERE (state, type, ?3) = (?1, ?2, 0)",
+                    _ => "INSERT OR REPLACE INTO totals VALUES (?1, ?2, ?3)",
+                };
+                let key = params![state.as_str(), &*job_type.text(), jobs as i64];
+                transaction.prepare_cached(sql)?.execute(key)?;
+            }
+            // Recounted from the rows at a restart.
+            Cell::Skewed => {}
+        }
+    }
+    Ok(())
+}
+
+/// The number that each cell came to; 0 for one that is gone.
+fn last(updates: &Updates<(Cell, Diff)>) -> BTreeMap<Cell, Diff> {
+    let mut cells = BTreeMap::<Cell, (Tick, Diff)>::new();
+    for &((cell, n), tick, diff) in updates {
+        let (at, jobs) = cells.entry(cell).or_default();
+        if tick > *at {
+            (*at, *jobs) = (tick, 0);
+        }
+        // Of one tick there is the new number, the old one retracted, or both in any order.
+        if tick == *at && diff > 0 {
+            *jobs = n;
+        }
+    }
+    cells.into_iter().map(|(cell, (_, jobs))| (cell, jobs)).collect()
+}
+
+fn minutes(
+    transaction: &Transaction<'_>,
+    updates: &Updates<Minute, MinuteStats>,
+) -> Result<(), Error> {
+    let mut minutes = BTreeMap::<Minute, MinuteStats>::new();
+    for (minute, _, stats) in updates {
+        *minutes.entry(*minute).or_default() += *stats;
+    }
+    let mut add = transaction.prepare_cached(
+        "INSERT INTO minute_stats VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         ON CONFLICT DO UPDATE SET created = created + ?3, finished = finished + ?4,
+             failed = failed + ?5, cancelled = cancelled + ?6, waits = waits + ?7,
+             wait_micros = wait_micros + ?8, runs = runs + ?9, run_micros = run_micros + ?10",
+    )?;
+    for (minute, stats) in minutes {
+        if stats == MinuteStats::default() {
+            continue;
+        }
+        add.execute(params![
+            minute.start,
+            &*minute.job_type.text(),
+            stats.created,
+            stats.finished,
+            stats.failed,
+            stats.cancelled,
+            stats.waits,
+            stats.wait_micros,
+            stats.runs,
+            stats.run_micros
+        ])?;
+    }
+    Ok(())
+}
+
+fn distributions(transaction: &Transaction<'_>, updates: &Updates<Sample>) -> Result<(), Error> {
+    let mut buckets = BTreeMap::<(Name, Name, usize, Bucket), Diff>::new();
+    for (sample, _, diff) in updates {
+        for (measure, bucket) in sample.buckets.into_iter().enumerate() {
+            if bucket != ABSENT {
+                *buckets.entry((sample.job_type, sample.queue, measure, bucket)).or_default() +=
+                    diff;
+            }
+        }
+    }
+    let mut add = transaction.prepare_cached(
+        "INSERT INTO distributions VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET n = n + excluded.n",
+    )?;
+    for ((job_type, queue, measure, bucket), n) in buckets.into_iter().filter(|(_, n)| *n != 0) {
+        add.execute(params![
+            &*job_type.text(),
+            &*queue.text(),
+            MEASURES[measure].as_str(),
+            bucket,
+            n as i64
+        ])?;
+    }
+    if !updates.is_empty() {
+        transaction.prepare_cached("DELETE FROM distributions WHERE n = 0")?.execute([])?;
+    }
+    Ok(())
+}
+
+fn alerts(transaction: &Transaction<'_>, updates: &Updates<Alert>) -> Result<(), Error> {
+    // In the order of ticks, a retraction before what takes its place.
+    let mut updates: Vec<_> = updates.iter().collect();
+    updates.sort_by_key(|(_, tick, diff)| (*tick, *diff));
+    for (alert, tick, diff) in updates {
+        let labels = serde_json::to_string(&alert.labels).unwrap_or_default();
+        let key = params![alert.alert, labels, micros(alert.active_at)];
+        if *diff > 0 {
+            transaction
+                .prepare_cached("INSERT OR REPLACE INTO alerts VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6)")?
+                .execute(params![
+                    alert.alert,
+                    labels,
+                    micros(alert.active_at),
+                    alert.state.as_str(),
+                    alert.fired_at.map(micros),
+                    alert.value.get()
+                ])?;
+            continue;
+        }
+        // An episode that fired is history; one that did not was none.
+        let fired: Option<Option<i64>> = transaction
+            .prepare_cached(
+                "SELECT fired_at FROM alerts WHERE (alert, labels, active_at) = (?1, ?2, ?3)",
+            )?
+            .query_row(key, |row| row.get(0))
+            .optional()?;
+        let sql = match fired.flatten() {
+            Some(_) => {
+                "UPDATE alerts SET state = 'resolved', resolved_at = ?4
+                 WHERE (alert, labels, active_at) = (?1, ?2, ?3)"
+            }
+            None => "DELETE FROM alerts WHERE (alert, labels, active_at, ?4) = (?1, ?2, ?3, ?4)",
+        };
+        transaction.prepare_cached(sql)?.execute(params![
+            alert.alert,
+            labels,
+            micros(alert.active_at),
+            micros(*tick)
+        ])?;
+    }
+    Ok(())
+}
