@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use contracts::Event;
+use contracts::event::ErrorInfo;
 use pipeline::fact::Fact;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -46,7 +47,10 @@ impl Submitted {
         Submitted {
             fact: Fact::of(event, 0),
             body: event.body.to_vec(),
-            error: event.job.error.as_ref().map(|error| error.raw.to_owned()),
+            error: event.job.error.as_ref().map(|error| {
+                // Two strings always serialise.
+                serde_json::to_string(&ErrorInfo::from(error)).unwrap_or_default()
+            }),
             metadata: event.job.metadata.map(str::to_owned),
             execute,
         }

@@ -26,6 +26,8 @@ pub struct Simulate {
     pub delay_ms: Option<u64>,
     /// Every attempt fails.
     pub fail: bool,
+    /// So many attempts fail, and the next succeeds.
+    pub fail_times: u16,
     /// It begins and never ends.
     pub hang: bool,
 }

@@ -8,6 +8,7 @@ use clap::Parser;
 
 mod cli;
 mod replay;
+mod rules_file;
 mod table;
 
 fn main() -> ExitCode {

@@ -22,14 +22,18 @@ use pipeline::Tick;
 use pipeline::dataflow::Config;
 use pipeline::fact::{Fact, Input};
 use pipeline::reading::Reading;
+use pipeline::rules::Rule;
 use pipeline::seal::Sealed;
 use pipeline::views::sliding::Steps;
 use pipeline::worker::Pipeline;
 
-use crate::table;
+use crate::{rules_file, table};
 
 /// Facts of a tick: enough to make the fixed cost of a tick small beside them.
 const TICK_FACTS: usize = 10_000;
+
+/// µs between two judgements of the rules.
+const SECOND: Tick = 1_000_000;
 
 /// Rejected lines that are shown; all are counted.
 const SHOWN: usize = 5;
@@ -38,6 +42,12 @@ const SHOWN: usize = 5;
 pub(crate) struct Args {
     /// JSON lines, one event each, plain or gzipped; `-` is standard input.
     file: PathBuf,
+    /// Judge the rules of this file, at every whole second of the stream's time.
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Order the stream by `occurredAt` first. Only alerts depend on the order.
+    #[arg(long)]
+    sort: bool,
     /// How to print the result: a table for people, JSON for programs.
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
@@ -53,14 +63,15 @@ enum Output {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let rules = args.rules.as_deref().map(rules_file::read).transpose()?;
     let mut seq = 0;
     let stream = recorded::open(&args.file, move |event| {
         seq += 1;
         Fact::of(event, seq)
     })?;
     let bar = progress_bar(&stream);
-    let mut replay = Replay::start(args.workers)?;
-    let outcome = replay.take_all(stream, &bar);
+    let mut replay = Replay::start(args.workers, rules.map(|file| file.rules))?;
+    let outcome = replay.take_all(stream, args.sort, &bar);
     bar.finish_and_clear();
     outcome?;
     let snapshot = replay.finish()?;
@@ -76,30 +87,45 @@ struct Replay {
     clock: Tick,
     /// Facts of the tick at hand.
     open: Vec<Input>,
+    /// Judged at every whole second, so no tick reaches over one.
+    rules: Option<Vec<Rule>>,
+    judges: bool,
     rejected: BTreeMap<Reason, u64>,
     n_facts: u64,
 }
 
 impl Replay {
-    fn start(n_workers: usize) -> anyhow::Result<Replay> {
-        // Nothing is retired in a replay, and only its end is looked at.
-        let config = Config { grid: 1, steps: Steps::Last, ..Config::default() };
+    fn start(n_workers: usize, rules: Option<Vec<Rule>>) -> anyhow::Result<Replay> {
+        // Nothing is retired in a replay, and without rules only its end is looked at.
+        let judges = rules.is_some();
+        let steps = if judges { Steps::Every } else { Steps::Last };
+        let config = Config { grid: 1, steps, judge: judges, ..Config::default() };
         Ok(Replay {
             pipeline: Pipeline::start(config, n_workers)?,
             reading: Reading::default(),
             clock: 0,
             open: Vec::new(),
+            rules,
+            judges,
             rejected: BTreeMap::new(),
             n_facts: 0,
         })
     }
 
-    fn take_all(&mut self, mut stream: Recorded<Fact>, bar: &ProgressBar) -> anyhow::Result<()> {
+    fn take_all(
+        &mut self,
+        mut stream: Recorded<Fact>,
+        sort: bool,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<()> {
+        let mut unsorted = Vec::new();
         while let Some(batch) = stream.next() {
             let Batch { items, rejected } = batch?;
             self.n_facts += items.len() as u64;
-            for fact in items {
-                self.take(fact)?;
+            if sort {
+                unsorted.extend(items);
+            } else {
+                items.into_iter().try_for_each(|fact| self.take(fact))?;
             }
             for rejected in rejected {
                 self.reject(&rejected, bar)?;
@@ -110,15 +136,28 @@ impl Replay {
             bar.set_position(stream.position());
             bar.set_message(rate(self.n_facts, bar.elapsed()));
         }
-        Ok(())
+        unsorted.sort_by_key(|fact| (fact.at, fact.event));
+        unsorted.into_iter().try_for_each(|fact| self.take(fact))
     }
 
     fn take(&mut self, fact: Fact) -> anyhow::Result<()> {
         // The contract bounds times to this century, so none is negative.
-        self.clock = self.clock.max(u64::try_from(fact.at).unwrap_or(0));
+        let clock = self.clock.max(u64::try_from(fact.at).unwrap_or(0));
+        let next_second = clock.div_ceil(SECOND) > self.clock.div_ceil(SECOND);
+        if self.open.len() >= TICK_FACTS || self.judges && next_second {
+            self.feed()?;
+        }
+        self.clock = clock;
+        if let Some(rules) = self.rules.take() {
+            self.pipeline.rules(clock, rules.into_iter().map(|rule| (rule, 1)).collect())?;
+        }
         self.open.push(Input::Fact(fact));
-        if self.open.len() >= TICK_FACTS {
-            // The next ones may still be of this tick: the clock moves with the stream only.
+        Ok(())
+    }
+
+    /// Feeds what is open at the clock; more may follow, for the clock moves with the stream only.
+    fn feed(&mut self) -> anyhow::Result<()> {
+        if !self.open.is_empty() {
             self.pipeline.feed(self.clock, std::mem::take(&mut self.open))?;
         }
         Ok(())
@@ -140,6 +179,7 @@ impl Replay {
         self.reading.add_counts(&sealed.counts);
         self.reading.add_latency(&sealed.latency);
         self.reading.add_throughput(&sealed.throughput);
+        self.reading.add_alerts(&sealed.alerts);
     }
 
     /// Closes the last tick, and gives the snapshot at it.

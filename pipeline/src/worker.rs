@@ -8,7 +8,8 @@
 //! Worker zero is given the facts, which the dataflow exchanges by job; the others are told the
 //! ticks, because time passes only when every worker says so.
 
-use std::sync::mpsc::{Receiver, RecvError, Sender, SyncSender, channel, sync_channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvError, SyncSender, channel, sync_channel};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,7 @@ enum Command {
 /// A running dataflow in this process; dropping it stops the workers.
 pub struct Pipeline {
     feeds: Vec<Feed>,
-    sealed: Receiver<Sealed>,
+    sealed: Option<Receiver<Sealed>>,
     workers: Option<JoinHandle<()>>,
 }
 
@@ -58,9 +59,23 @@ impl From<RecvError> for Stopped {
 }
 
 impl Pipeline {
-    /// Starts `n_workers` threads that run the graph of `config`.
+    /// Starts `n_workers` threads that run the graph of `config`; see [`Pipeline::sealed`].
     pub fn start(config: Config, n_workers: usize) -> Result<Pipeline, Stopped> {
         let (outlet, sealed) = channel();
+        let mut pipeline =
+            Pipeline::start_into(config, n_workers, move |batch| outlet.send(batch).is_ok())?;
+        pipeline.sealed = Some(sealed);
+        Ok(pipeline)
+    }
+
+    /// Starts `n_workers` threads, and gives each batch to `outlet` on one of them; it must not
+    /// block, and says whether to go on.
+    pub fn start_into(
+        config: Config,
+        n_workers: usize,
+        outlet: impl Fn(Sealed) -> bool + Send + Sync + 'static,
+    ) -> Result<Pipeline, Stopped> {
+        let outlet = Arc::new(outlet);
         let (ready, started) = channel();
         let body = move |worker: &mut Worker| {
             let (commands, received) = sync_channel(QUEUE);
@@ -69,8 +84,7 @@ impl Pipeline {
             if ready.send((worker.index(), feed)).is_err() {
                 return;
             }
-            let outlet = outlet.clone();
-            run(worker, &config, &received, &outlet);
+            run(worker, &config, &received, &*outlet);
         };
         let workers = std::thread::Builder::new().name("dataflow".to_owned()).spawn(move || {
             if n_workers <= 1 {
@@ -86,7 +100,7 @@ impl Pipeline {
         }
         feeds.sort_by_key(|(index, _)| *index);
         let feeds = feeds.into_iter().map(|(_, feed)| feed).collect();
-        Ok(Pipeline { feeds, sealed, workers: Some(workers) })
+        Ok(Pipeline { feeds, sealed: None, workers: Some(workers) })
     }
 
     /// Feeds what a store kept of retired jobs; before the first tick.
@@ -126,14 +140,14 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The next batch; waits for it.
+    /// The next batch; waits for it. There is none if batches are given to an outlet.
     pub fn sealed(&self) -> Result<Sealed, Stopped> {
-        Ok(self.sealed.recv()?)
+        Ok(self.sealed.as_ref().ok_or(Stopped)?.recv()?)
     }
 
     /// The next batch, if there is one or it comes within `timeout`.
     pub fn sealed_within(&self, timeout: Duration) -> Result<Option<Sealed>, Stopped> {
-        match self.sealed.recv_timeout(timeout) {
+        match self.sealed.as_ref().ok_or(Stopped)?.recv_timeout(timeout) {
             Ok(sealed) => Ok(Some(sealed)),
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => Ok(None),
             Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => Err(Stopped),
@@ -166,7 +180,7 @@ fn run(
     worker: &mut Worker,
     config: &Config,
     commands: &Receiver<Command>,
-    outlet: &Sender<Sealed>,
+    outlet: &dyn Fn(Sealed) -> bool,
 ) {
     use std::sync::mpsc::TryRecvError;
 
@@ -190,7 +204,7 @@ fn run(
             Err(TryRecvError::Disconnected) => return,
         }
         if let Some(sealed) = graph.sealed()
-            && outlet.send(sealed).is_err()
+            && !outlet(sealed)
         {
             return;
         }

@@ -2,14 +2,15 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::event::Kind;
+use contracts::snapshot::{Measure, Window};
 use pipeline::Tick;
 use pipeline::dataflow::Config;
 use pipeline::fact::Fact;
 use pipeline::name::Name;
-use pipeline::views::sliding::Steps;
+use pipeline::views::sliding::{MAX_FACETS, Steps};
 use proptest::prelude::{Just, Strategy, any, proptest};
 use support::bench::{Bench, inputs};
 use support::oracle::{Expected, HOUR, Job, MINUTE, SECOND, jobs};
@@ -20,6 +21,9 @@ use support::streams::{BASE, Ticks, World, cut, deliver, fact, run_out};
 /// Every view at every tick.
 const FINE: Config =
     Config { retention: None, grid: 1, steps: Steps::Every, keep_records: false, judge: false };
+
+/// The coarse cadence of the program, in µs.
+const GRID: Tick = 100_000;
 
 /// What the oracle knows while a stream goes by.
 #[derive(Default)]
@@ -103,4 +107,217 @@ proptest! {
         let ticks = stream(&mut Random::new(seed), &world);
         follow(Bench::here(&FINE), &FINE, &ticks);
     }
+
+    #[test]
+    fn whoever_looks_only_at_the_end_of_a_jump_sees_the_same((seed, world) in worlds(1..40)) {
+        let config = Config { steps: Steps::Last, ..FINE };
+        let ticks = stream(&mut Random::new(seed), &world);
+        follow(Bench::here(&config), &config, &ticks);
+    }
+
+    #[test]
+    fn coarse_views_are_at_each_grid_time_what_the_facts_say((seed, world) in worlds(1..40)) {
+        let config = Config { grid: GRID, ..FINE };
+        let ticks = stream(&mut Random::new(seed), &world);
+        follow(Bench::here(&config), &config, &ticks);
+    }
+
+    #[test]
+    fn coarse_views_of_the_last_step_are_what_the_facts_say((seed, world) in worlds(1..40)) {
+        let config = Config { grid: GRID, steps: Steps::Last, ..FINE };
+        let ticks = stream(&mut Random::new(seed), &world);
+        follow(Bench::here(&config), &config, &ticks);
+    }
+
+    #[test]
+    fn how_a_stream_is_cut_into_ticks_does_not_matter_in_the_end((seed, world) in worlds(1..40)) {
+        let mut random = Random::new(seed);
+        let facts = world.facts(&mut random);
+        let deliveries = deliver(&mut random, &facts);
+        let [mut one, mut other] = [(); 2].map(|()| cut(&mut random, &deliveries));
+        let last = |ticks: &Ticks| ticks.last().map_or(0, |(tick, _)| *tick);
+        let end = last(&one).max(last(&other)) + 1;
+        [&mut one, &mut other].map(|ticks| ticks.push((end, Vec::new())));
+        let [one, other] = [one, other].map(|ticks| follow(Bench::here(&FINE), &FINE, &ticks));
+        assert_eq!(one.cube(), other.cube());
+        assert_eq!(one.latency(), other.latency());
+        assert_eq!(one.throughput(), other.throughput());
+        assert_eq!(one.minutes, other.minutes);
+    }
+}
+
+proptest! {
+    #![proptest_config(support::cases(250))]
+
+    #[test]
+    fn a_worker_on_its_own_thread_shows_the_same((seed, world) in worlds(1..40)) {
+        let ticks = stream(&mut Random::new(seed), &world);
+        follow(Bench::threads(&FINE, 1), &FINE, &ticks);
+    }
+
+    #[test]
+    fn two_workers_show_what_one_does((seed, world) in worlds(1..40)) {
+        let ticks = stream(&mut Random::new(seed), &world);
+        follow(Bench::threads(&FINE, 2), &FINE, &ticks);
+    }
+
+    #[test]
+    fn two_workers_agree_on_the_grid((seed, world) in worlds(1..40)) {
+        let config = Config { grid: GRID, ..FINE };
+        let ticks = stream(&mut Random::new(seed), &world);
+        follow(Bench::threads(&config, 2), &config, &ticks);
+    }
+}
+
+proptest! {
+    #![proptest_config(support::cases(60))]
+
+    #[test]
+    fn ticks_of_ten_thousand_facts_are_like_any_other((seed, world) in worlds(2000..3000)) {
+        let mut random = Random::new(seed);
+        let facts = world.facts(&mut random);
+        let mut deliveries = deliver(&mut random, &facts);
+        let mut ticks = Ticks::new();
+        while !deliveries.is_empty() {
+            let size = random.of(&[1, 10, 1_000, 10_000]).min(deliveries.len());
+            let now: Vec<Fact> = deliveries.drain(..size).map(|(_, fact)| fact).collect();
+            let latest = ticks.last().map_or(BASE, |(tick, _)| *tick as i64);
+            ticks.push(((latest + random.between(1, 20 * MINUTE)) as Tick, now));
+        }
+        ticks.push((ticks[ticks.len() - 1].0 + 2 * HOUR as Tick, Vec::new()));
+        let config = Config { steps: Steps::Last, ..FINE };
+        follow(Bench::threads(&config, 2), &config, &ticks);
+    }
+}
+
+/// A job that was created at `BASE` and completed `micros` later.
+fn completed(job: u128, micros: i64) -> [Fact; 2] {
+    let created = fact(job, 1, Kind::Created, BASE);
+    let completed = fact(job, 2, Kind::Completed, BASE + micros);
+    [created, completed]
+}
+
+/// The ticks at which something happens to the windows of a point at `at`, and those just before.
+fn edges(at: i64) -> Vec<i64> {
+    let leaves = |length: i64| {
+        let step = length / 60;
+        (at + step - 1).div_euclid(step) * step + length
+    };
+    let lengths = [MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR];
+    lengths.into_iter().flat_map(|length| [leaves(length) - 1, leaves(length)]).collect()
+}
+
+#[test]
+fn a_job_leaves_each_window_at_the_edge_and_not_a_microsecond_sooner() {
+    for beside in [-1, 0, 1, SECOND - 1, SECOND, 7 * SECOND, MINUTE - 1, MINUTE] {
+        let mut ticks = vec![((BASE + 2 * MINUTE) as Tick, completed(1, MINUTE + beside).to_vec())];
+        ticks[0].0 = ticks[0].0.min((BASE + 2 * MINUTE) as Tick);
+        let mut moments = edges(BASE + MINUTE + beside);
+        moments.extend(edges(BASE));
+        moments.sort_unstable();
+        moments.dedup();
+        moments.retain(|moment| *moment > BASE + 2 * MINUTE);
+        ticks.extend(moments.into_iter().map(|moment| (moment as Tick, Vec::new())));
+        let shown = follow(Bench::here(&FINE), &FINE, &ticks);
+        assert_eq!(shown.throughput().len(), 0);
+        assert!(shown.latency().keys().all(|(_, _, window)| *window == Window::All));
+    }
+}
+
+#[test]
+fn a_job_that_finishes_in_the_future_is_in_every_window_until_it_leaves() {
+    let at = BASE + 30 * MINUTE;
+    let mut ticks = vec![(BASE as Tick, completed(1, 30 * MINUTE).to_vec())];
+    ticks.extend(edges(at).into_iter().map(|moment| (moment as Tick, Vec::new())));
+    follow(Bench::here(&FINE), &FINE, &ticks);
+}
+
+#[test]
+fn a_correction_takes_a_sample_out_of_the_middle_of_every_window() {
+    let completions = (0..40).flat_map(|job| completed(job, MINUTE + job as i64 * SECOND));
+    let first: Vec<Fact> = completions.collect();
+    let at = |minutes: i64| (BASE + minutes * MINUTE) as Tick;
+    for corrected_at in [3, 6, 14, 50, 90] {
+        let moved = fact(7, 3, Kind::Failed, BASE + 2 * MINUTE);
+        // A second attempt under way: the job has not finished after all.
+        let reopened = Fact { attempt: 2, ..fact(8, 3, Kind::Executed, BASE + MINUTE) };
+        let mut renamed = fact(9, 3, Kind::Completed, BASE + MINUTE + 10 * SECOND);
+        renamed.job_type = Name::new("report");
+        let ticks = vec![
+            (at(2), first.clone()),
+            (at(corrected_at), vec![moved, reopened, renamed]),
+            (at(corrected_at) + 1, Vec::new()),
+            (at(corrected_at + 4), Vec::new()),
+            (at(corrected_at + 70), Vec::new()),
+        ];
+        follow(Bench::here(&FINE), &FINE, &ticks);
+    }
+}
+
+#[test]
+fn a_tick_may_be_fed_in_parts() {
+    let mut bench = Bench::threads(&FINE, 2);
+    let facts: Vec<Fact> = (0..100).flat_map(|job| completed(job, MINUTE)).collect();
+    let tick = (BASE + HOUR / 2) as Tick;
+    let mut shown = Shown::default();
+    bench.feed(tick, inputs(&facts[..30]));
+    bench.feed(tick, Vec::new());
+    bench.feed(tick, inputs(&facts[20..150]));
+    shown.add(&bench.tick(tick, inputs(&facts[100..])));
+    shown.agrees(&Expected::of(&jobs(&facts), tick as i64), "after the last part");
+}
+
+#[test]
+fn types_beyond_the_bound_are_left_out_and_all_together_stay_exact() {
+    let n_types = MAX_FACETS as u128 + 20;
+    let typed = |job: u128, mut facts: [Fact; 2]| {
+        facts.iter_mut().for_each(|fact| fact.job_type = Name::new(&format!("type-{job}")));
+        facts
+    };
+    let facts: Vec<Fact> =
+        (0..n_types).flat_map(|job| typed(job, completed(job, MINUTE + job as i64))).collect();
+    // Each finishes later after all: what was left out must not be taken back from what was not.
+    let corrections: Vec<Fact> = (0..n_types)
+        .map(|job| typed(job, [(); 2].map(|()| fact(job, 9, Kind::Failed, BASE + 2 * MINUTE))))
+        .map(|[correction, _]| correction)
+        .collect();
+
+    let mut bench = Bench::here(&FINE);
+    let mut shown = Shown::default();
+    let mut known = Known::default();
+    for (minutes, facts) in [(2, &facts), (3, &corrections), (4, &Vec::new()), (90, &Vec::new())] {
+        let tick = (BASE + minutes * MINUTE) as Tick;
+        shown.add(&bench.tick(tick, inputs(facts)));
+        known.learn(facts);
+        let expected = known.at(tick);
+        shown.agrees_at_once(&expected, "with many types");
+        let all = |(key, rates): (&(Option<String>, Window), &[u64; 3])| {
+            key.0.is_none().then_some((key.1, *rates))
+        };
+        let (throughput, wanted) = (shown.throughput(), expected.throughput);
+        let (mut all_shown, mut all_wanted) =
+            (throughput.iter().filter_map(all), wanted.iter().filter_map(all));
+        assert!(all_shown.by_ref().eq(all_wanted.by_ref()), "all types at {minutes} min");
+        assert!(throughput.iter().all(|(key, rates)| wanted[key] == *rates));
+        for (key, quantiles) in shown.latency() {
+            assert_eq!(quantiles.samples, expected.latency[&key].len() as u64, "{key:?}");
+        }
+        let types: BTreeSet<_> = shown.latency().into_keys().filter_map(|key| key.1).collect();
+        assert_eq!(types.len(), MAX_FACETS);
+    }
+}
+
+#[test]
+fn a_job_whose_type_nobody_told_counts_once_among_all_types() {
+    let untyped = |mut fact: Fact| {
+        fact.job_type = Name::NONE;
+        fact
+    };
+    let facts = completed(1, MINUTE).map(untyped).to_vec();
+    let mut bench = Bench::here(&FINE);
+    let mut shown = Shown::default();
+    shown.add(&bench.tick((BASE + 2 * MINUTE) as Tick, inputs(&facts)));
+    let all = shown.latency()[&(Measure::Total, None, Window::All)];
+    assert_eq!(all.samples, 1);
+    assert_eq!(shown.throughput()[&(None, Window::M5)], [1, 1, 0]);
 }

@@ -1,0 +1,107 @@
+//! The store thread: commits groups of ticks, settles what they carried, and shows them.
+//!
+//! While one group is being committed the next gathers, so the slower the disk, the larger the
+//! transactions.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use sinks::live::Live;
+use sinks::sqlite::{Error, Store};
+
+use crate::engine::{Group, Msg};
+
+/// Without anything else to write, the frontier is written at this pace.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Between two attempts at a commit that the disk refused.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(crate) struct Keeper {
+    pub(crate) store: Store,
+    pub(crate) groups: Receiver<Group>,
+    pub(crate) engine: Sender<Msg>,
+    pub(crate) live: Arc<RwLock<Live>>,
+}
+
+impl Keeper {
+    /// Runs until the engine has gone and everything it sent is durable.
+    pub(crate) fn run(mut self) -> Result<(), Error> {
+        let mut written = Instant::now();
+        let mut group = Group::default();
+        loop {
+            let open = match self.groups.recv_timeout(IDLE) {
+                Ok(more) => {
+                    group.extend(more);
+                    true
+                }
+                Err(RecvTimeoutError::Timeout) => true,
+                Err(RecvTimeoutError::Disconnected) => false,
+            };
+            while let Ok(more) = self.groups.try_recv() {
+                group.extend(more);
+            }
+            if group.commit.writes() || written.elapsed() >= IDLE || !open {
+                self.commit(&group)?;
+                written = Instant::now();
+            }
+            self.done(std::mem::take(&mut group))?;
+            if !open {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Commits, however long it takes: nothing is settled before.
+    fn commit(&mut self, group: &Group) -> Result<(), Error> {
+        // Nothing has been sealed since the start.
+        if group.commit.sealed.upper == 0 {
+            return Ok(());
+        }
+        loop {
+            match self.store.commit(&group.commit) {
+                Ok(archived) => {
+                    if archived.conflicting > 0 {
+                        let n = archived.conflicting;
+                        tracing::warn!(n, "events came with the id of another event");
+                    }
+                    return Ok(());
+                }
+                Err(Error::Sqlite(error)) => {
+                    tracing::error!(%error, "the store refused a commit; trying again");
+                    std::thread::sleep(RETRY);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What follows from the group being durable.
+    fn done(&mut self, group: Group) -> Result<(), Error> {
+        let Group { commit, receipts, lookups } = group;
+        if commit.sealed.upper > 0 {
+            let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+            live.apply(&commit.sealed);
+            for accepted in &commit.events {
+                live.late += u64::from(accepted.late);
+                live.last_event =
+                    live.last_event.max(Some(contracts::Micros(accepted.event.fact.at)));
+            }
+            for (reason, n) in commit.rejected {
+                *live.rejected.entry(reason).or_default() += n;
+            }
+        }
+        receipts.into_iter().for_each(ingress::submit::Receipt::settle);
+        if !lookups.is_empty() {
+            let found = lookups.into_iter().map(|fact| {
+                let record = self.store.lookup(fact.job)?;
+                Ok((fact, record))
+            });
+            let found = found.collect::<Result<_, Error>>()?;
+            // The engine waits for it before it stops.
+            drop(self.engine.send(Msg::Found(found)));
+        }
+        Ok(())
+    }
+}
