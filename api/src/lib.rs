@@ -1,1 +1,178 @@
+//! HTTP: jobs are submitted here, and what became of them is read.
+//!
+//! ```text
+//!   request ──▶ guard: host, correlation id ──▶ submissions ──▶ Submitter ──durable──▶ 202
+//!                 │                        └──▶ reads ◀── Live (views), Readers (lists, jobs)
+//!                 └──◀── headers, metrics, problem+json for every error
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. A submission is answered 202 only when all that was accepted of it is durable.
+//! 2. Every answer built from views says at which moment they were so (`asOf`).
+//! 3. Every error is `application/problem+json` with a stable `code`.
+//! 4. Nothing here is computed from events but the timeline of one job: numbers are those of the
+//!    dataflow.
 
+mod detail;
+mod guard;
+mod health;
+mod metrics;
+mod page;
+mod params;
+mod problem;
+mod readers;
+mod reads;
+mod submissions;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use contracts::decode::MAX_BODY_BYTES;
+use contracts::{Micros, Reason};
+use ingress::submit::Submitter;
+use ingress::work::Work;
+use sinks::live::Live;
+use tokio::sync::{mpsc, watch};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+
+pub use readers::Readers;
+
+use metrics::Metrics;
+use problem::Problem;
+use submissions::InProgress;
+
+/// How long an answer may take before its sender is told to come back. Longer than a submission
+/// waits for room, and than a commit on a slow disk takes.
+const MAX_ANSWER: Duration = Duration::from_secs(30);
+
+/// What the API answers from.
+pub struct App {
+    /// Takes what is submitted, and answers when it is durable.
+    pub submitter: Submitter,
+    /// The views.
+    pub live: Arc<RwLock<Live>>,
+    /// The store, for lists and single jobs.
+    pub readers: Readers,
+    pub ready: watch::Receiver<Readiness>,
+    /// Where a job goes that `POST /jobs` has made durable. Jobs that find nobody there are in the
+    /// store as work to do.
+    pub work: mpsc::UnboundedSender<Work>,
+    /// Counts a refused event.
+    pub reject: Arc<dyn Fn(Reason) + Send + Sync>,
+    /// What `/metrics` shows; others register theirs here too.
+    pub metrics: prometheus::Registry,
+    /// The jobs are made up: the page says so.
+    pub demo: bool,
+    pub clock: Arc<dyn Fn() -> Micros + Send + Sync>,
+    /// The names by which this server may be called.
+    pub hosts: Hosts,
+    /// Which gateway this is, as events name their producer.
+    pub instance: String,
+}
+
+/// How far the service has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It reads back its jobs: `recovered` of them by now.
+    Starting { recovered: u64, of: u64 },
+    Ready,
+    /// It finishes what it has, and takes nothing more.
+    Draining,
+}
+
+/// The names in `Host` that are answered.
+///
+/// A page of another site can make its own name point to 127.0.0.1, and would then pass for a page
+/// of ours; its requests still carry its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hosts {
+    Any,
+    /// Without ports, in lower case; IPv6 addresses in brackets.
+    Only(Vec<String>),
+}
+
+impl Hosts {
+    /// What a server bound to `address` answers to: on loopback, the names of this machine for
+    /// itself and nothing else.
+    pub fn bound_to(address: SocketAddr) -> Hosts {
+        if !address.ip().is_loopback() {
+            return Hosts::Any;
+        }
+        let own = match address {
+            SocketAddr::V4(address) => address.ip().to_string(),
+            SocketAddr::V6(address) => format!("[{}]", address.ip()),
+        };
+        Hosts::Only(vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned(), own])
+    }
+}
+
+/// All routes.
+///
+/// # Panics
+///
+/// If the registry already has metrics under the API's names: one registry, one router.
+pub fn router(app: App) -> Router {
+    #[expect(clippy::expect_used, reason = "the names are constants, and registered here only")]
+    let metrics = Metrics::register(&app.metrics, &app.live).expect("metrics are registered once");
+    let page = page::Page::new(app.demo);
+    let api = Arc::new(Api { app, metrics, in_progress: InProgress::default() });
+
+    Router::new()
+        .route("/jobs", post(submissions::jobs))
+        .route("/events", post(submissions::events))
+        .route("/jobs/recent", get(reads::recent))
+        .route("/stats", get(reads::stats))
+        .route("/api/v1/snapshot", get(reads::snapshot))
+        .route("/api/v1/counts", get(reads::counts))
+        .route("/api/v1/jobs", get(reads::jobs))
+        .route("/api/v1/jobs/{id}", get(reads::job))
+        .route("/health", get(health::health))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
+        .with_state(Arc::clone(&api))
+        .merge(page.routes())
+        .fallback(guard::no_such_path)
+        .method_not_allowed_fallback(guard::no_such_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, MAX_ANSWER))
+        .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn_with_state(api, guard::guard))
+}
+
+/// What the handlers share.
+struct Api {
+    app: App,
+    metrics: Metrics,
+    in_progress: InProgress,
+}
+
+impl Api {
+    fn now(&self) -> Micros {
+        (self.app.clock)()
+    }
+
+    fn live(&self) -> RwLockReadGuard<'_, Live> {
+        // A batch is applied or not by whoever holds the lock; readers do not change it.
+        self.app.live.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn readiness(&self) -> Readiness {
+        *self.app.ready.borrow()
+    }
+
+    /// The views are complete only when all jobs have been read back.
+    fn recovered(&self) -> Result<(), Problem> {
+        match self.readiness() {
+            starting @ Readiness::Starting { .. } => Err(Problem::not_ready(starting)),
+            Readiness::Ready | Readiness::Draining => Ok(()),
+        }
+    }
+}

@@ -6,16 +6,17 @@
 //! ```
 //!
 //! The two differ in purpose. [`Event`] is the strict reading of foreign bytes and the only way in;
-//! [`Envelope`] writes our own events, and reads back what was accepted.
+//! [`Envelope`] writes our own events, and reads back what it wrote.
+
+mod envelope;
 
 use std::borrow::Cow;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::time::Micros;
 use crate::wire::wire_names;
+pub use envelope::{Envelope, ErrorInfo, JobObject, ProducerInfo};
 
 /// A job's identity, the same in every event about it.
 pub type JobId = Uuid;
@@ -161,107 +162,6 @@ pub struct Fault<'a> {
     pub message: Cow<'a, str>,
     /// The raw JSON object, with whatever else the producer put there.
     pub raw: &'a str,
-}
-
-/// A job event, as it is produced.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Envelope {
-    /// The version of this contract that the producer follows.
-    pub contract_version: String,
-    /// What happened.
-    pub event_type: Kind,
-    /// The event's identity; a redelivery repeats it.
-    pub event_id: EventId,
-    /// When it happened, by the producer's clock. Accepted from 2000 to 2099; digits beyond
-    /// microseconds are cut, a leap second is refused.
-    pub occurred_at: Micros,
-    pub producer: ProducerInfo,
-    /// Ties together the events of one request.
-    pub correlation_id: Uuid,
-    /// The producer's own key; kept, and never used to drop an event.
-    pub idempotency_key: String,
-    /// The job as the producer sees it.
-    pub payload: JobObject,
-}
-
-/// Who sent an event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "Producer")]
-pub struct ProducerInfo {
-    pub service: String,
-    pub instance_id: String,
-    pub version: String,
-}
-
-/// A job, as events carry it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "Job")]
-pub struct JobObject {
-    pub id: JobId,
-    /// What kind of work it is: 1 to 200 bytes of UTF-8 without control characters.
-    #[serde(rename = "type")]
-    pub job_type: String,
-    /// What the producer believes; the state is decided by the events themselves.
-    pub status: String,
-    pub created_at: Micros,
-    /// When it last changed, by its producer; read by nobody.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub updated_at: Option<String>,
-    /// Where it waits: up to 200 bytes without control characters; empty counts as absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<String>,
-    /// Who works on it: up to 200 bytes without control characters; empty counts as absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub worker: Option<String>,
-    /// Which attempt this is about.
-    #[serde(default = "first_attempt")]
-    pub attempt: u16,
-    /// Why the attempt failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<ErrorInfo>,
-    /// What the worker is given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payload: Option<Object>,
-    /// Whatever else its owner wants to keep with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Object>,
-}
-
-fn first_attempt() -> u16 {
-    1
-}
-
-/// Why an attempt failed.
-#[derive(
-    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "Error")]
-pub struct ErrorInfo {
-    /// The class of the failure, like `Timeout`.
-    #[serde(default)]
-    pub kind: String,
-    #[serde(default)]
-    pub message: String,
-}
-
-impl From<&Fault<'_>> for ErrorInfo {
-    fn from(fault: &Fault<'_>) -> ErrorInfo {
-        ErrorInfo { kind: fault.kind.to_string(), message: fault.message.to_string() }
-    }
-}
-
-impl From<&Producer<'_>> for ProducerInfo {
-    fn from(producer: &Producer<'_>) -> ProducerInfo {
-        ProducerInfo {
-            service: producer.service.to_string(),
-            instance_id: producer.instance_id.to_string(),
-            version: producer.version.to_string(),
-        }
-    }
 }
 
 #[cfg(test)]

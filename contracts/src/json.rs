@@ -22,7 +22,7 @@
 //! # Cost
 //!
 //! Linear in the text, and n log n in the keys of one object. Nothing is allocated unless an object
-//! is large, the nesting deep or a key escaped.
+//! is large, the nesting deep (32 bytes for each open container) or a key escaped.
 
 use std::mem;
 

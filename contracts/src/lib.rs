@@ -9,14 +9,18 @@
 //!   Snapshot, Delta, JobView, Page, … ──serde──▶ JSON ──▶ page, terminal, curl, files
 //! ```
 //!
-//! Plain data, no I/O. Everything that another program can see is described here once, and the
-//! schemas in `schemas/` are generated from these types.
+//! Plain data, no I/O. Everything that another program can see is described here once; the files in
+//! `schemas/` are generated from these types, and [`compat`] keeps them compatible with the last
+//! release.
 
+mod json;
 mod wire;
 
+pub mod compat;
 pub mod decode;
 pub mod event;
-mod json;
+pub mod registry;
+pub mod schema;
 pub mod snapshot;
 pub mod time;
 pub mod view;

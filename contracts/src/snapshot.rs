@@ -102,6 +102,7 @@ pub struct Snapshot {
     /// Retired jobs.
     pub totals: Vec<TotalRow>,
     /// Deliveries or lines that were not accepted, by reason.
+    #[schemars(with = "BTreeMap<String, u64>")]
     pub rejected: BTreeMap<Reason, u64>,
     /// Events older than the retention of rows.
     pub late: u64,
@@ -126,10 +127,11 @@ pub struct Delta {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub totals: Vec<TotalRow>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, u64>")]
     pub rejected: BTreeMap<Reason, u64>,
     pub late: u64,
     pub skewed: u64,
-    /// Jobs whose row changed, up to [`Delta::MAX_CHANGED_JOBS`].
+    /// Jobs whose row changed, up to 200.
     #[serde(default)]
     pub changed_jobs: Vec<JobId>,
     /// More jobs changed than are listed: lists on the screen must be read again.

@@ -7,6 +7,7 @@
 //!                          └──── settle ──────┘ when the durable frontier has passed
 //! ```
 
+pub mod gateway;
 pub mod ledger;
 pub mod recorded;
 pub mod submit;

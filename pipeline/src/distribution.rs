@@ -12,7 +12,9 @@
 //! # Cost
 //!
 //! Buckets come in chunks of 64, allocated when first used and freed when empty; a chunk's counts
-//! take one byte each until one of them outgrows it, then four, then eight.
+//! take a byte per bucket and window until one of them outgrows it, then four, then eight.
+
+use std::ops::Range;
 
 /// The index of a bucket; see [`bucket`].
 pub type Bucket = u16;
@@ -60,7 +62,12 @@ pub struct Quantiles {
     pub max: Bucket,
 }
 
-/// Counts of values per bucket.
+/// Windows over which a distribution counts side by side; each holds what the one before holds.
+pub const N_WINDOWS: usize = 5;
+
+/// Counts of values per bucket, for each of the windows.
+///
+/// The windows' counts of one bucket lie together, because a value enters several at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Distribution {
     /// In the order of their numbers; none is empty.
@@ -70,93 +77,102 @@ pub struct Distribution {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Chunk {
     number: u16,
-    total: u64,
+    totals: [u64; N_WINDOWS],
     counts: Counts,
 }
+
+type Cells<N> = Box<[[N; N_WINDOWS]; CHUNK]>;
 
 /// As narrow as the greatest count has ever needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Counts {
-    Narrow(Box<[u8; CHUNK]>),
-    Wide(Box<[u32; CHUNK]>),
-    Full(Box<[u64; CHUNK]>),
+    Narrow(Cells<u8>),
+    Wide(Cells<u32>),
+    Full(Cells<u64>),
 }
 
 impl Counts {
-    fn get(&self, slot: usize) -> u64 {
+    fn get(&self, slot: usize, window: usize) -> u64 {
         match self {
-            Counts::Narrow(counts) => u64::from(counts[slot]),
-            Counts::Wide(counts) => u64::from(counts[slot]),
-            Counts::Full(counts) => counts[slot],
+            Counts::Narrow(counts) => u64::from(counts[slot][window]),
+            Counts::Wide(counts) => u64::from(counts[slot][window]),
+            Counts::Full(counts) => counts[slot][window],
         }
     }
 
-    fn set(&mut self, slot: usize, count: u64) {
+    fn set(&mut self, slot: usize, window: usize, count: u64) {
         match self {
-            Counts::Narrow(counts) if let Ok(count) = u8::try_from(count) => counts[slot] = count,
-            Counts::Wide(counts) if let Ok(count) = u32::try_from(count) => counts[slot] = count,
-            Counts::Full(counts) => counts[slot] = count,
+            Counts::Narrow(counts) if let Ok(count) = u8::try_from(count) => {
+                counts[slot][window] = count;
+            }
+            Counts::Wide(counts) if let Ok(count) = u32::try_from(count) => {
+                counts[slot][window] = count;
+            }
+            Counts::Full(counts) => counts[slot][window] = count,
             Counts::Narrow(counts) => {
-                *self = Counts::Wide(Box::new(counts.map(u32::from)));
-                self.set(slot, count);
+                *self = Counts::Wide(Box::new(counts.map(|windows| windows.map(u32::from))));
+                self.set(slot, window, count);
             }
             Counts::Wide(counts) => {
-                *self = Counts::Full(Box::new(counts.map(u64::from)));
-                self.set(slot, count);
+                *self = Counts::Full(Box::new(counts.map(|windows| windows.map(u64::from))));
+                self.set(slot, window, count);
             }
         }
     }
 }
 
 impl Distribution {
-    /// Adds `diff` values to `bucket`, or takes them away.
+    /// Adds `diff` values to `bucket` in some windows, or takes them away.
     ///
     /// Taking more than there are leaves none: it would mean that a view had retracted what it
     /// never gave, and is caught by `debug_assert`.
-    pub fn update(&mut self, bucket: Bucket, diff: i64) {
+    pub fn update(&mut self, bucket: Bucket, windows: Range<usize>, diff: i64) {
         let number = bucket / CHUNK as u16;
         let slot = usize::from(bucket) % CHUNK;
         let found = self.chunks.binary_search_by_key(&number, |chunk| chunk.number);
         let position = found.unwrap_or_else(|position| {
-            let counts = Counts::Narrow(Box::new([0; CHUNK]));
-            self.chunks.insert(position, Chunk { number, total: 0, counts });
+            let counts = Counts::Narrow(Box::new([[0; N_WINDOWS]; CHUNK]));
+            self.chunks.insert(position, Chunk { number, totals: [0; N_WINDOWS], counts });
             position
         });
         let chunk = &mut self.chunks[position];
-        let old = chunk.counts.get(slot);
-        debug_assert!(old.checked_add_signed(diff).is_some(), "{diff} values at a count of {old}");
-        let new = old.saturating_add_signed(diff);
-        chunk.counts.set(slot, new);
-        chunk.total = chunk.total + new - old;
-        if chunk.total == 0 {
+        for window in windows {
+            let old = chunk.counts.get(slot, window);
+            debug_assert!(old.checked_add_signed(diff).is_some(), "{diff} values at {old}");
+            let new = old.saturating_add_signed(diff);
+            chunk.counts.set(slot, window, new);
+            chunk.totals[window] = chunk.totals[window] + new - old;
+        }
+        if chunk.totals == [0; N_WINDOWS] {
             self.chunks.remove(position);
         }
     }
 
-    /// How many values there are.
-    pub fn samples(&self) -> u64 {
-        self.chunks.iter().map(|chunk| chunk.total).sum()
+    /// How many values there are in a window.
+    pub fn samples(&self, window: usize) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.totals[window]).sum()
     }
 
     /// Bytes that it holds on the heap.
     pub fn heap_bytes(&self) -> usize {
-        let counts = |chunk: &Chunk| match chunk.counts {
-            Counts::Narrow(_) => CHUNK,
-            Counts::Wide(_) => 4 * CHUNK,
-            Counts::Full(_) => 8 * CHUNK,
+        let width = |chunk: &Chunk| match chunk.counts {
+            Counts::Narrow(_) => 1,
+            Counts::Wide(_) => 4,
+            Counts::Full(_) => 8,
         };
-        let chunks = self.chunks.capacity() * size_of::<Chunk>();
-        chunks + self.chunks.iter().map(counts).sum::<usize>()
+        let cells: usize = self.chunks.iter().map(|chunk| width(chunk) * CHUNK * N_WINDOWS).sum();
+        self.chunks.capacity() * size_of::<Chunk>() + cells
     }
 }
 
-/// The quantiles of several distributions added together; `None` if they are all empty.
-pub fn quantiles(parts: &[&Distribution]) -> Option<Quantiles> {
-    let mut chunks: Vec<&Chunk> = parts.iter().flat_map(|part| &part.chunks).collect();
+/// The quantiles of several distributions in a window, added together; `None` if all are empty.
+pub fn quantiles(parts: &[&Distribution], window: usize) -> Option<Quantiles> {
+    let chunks = parts.iter().flat_map(|part| &part.chunks);
+    let mut chunks: Vec<&Chunk> = chunks.filter(|chunk| chunk.totals[window] > 0).collect();
     if parts.len() > 1 {
         chunks.sort_by_key(|chunk| chunk.number);
     }
-    let samples: u64 = chunks.iter().map(|chunk| chunk.total).sum();
+    let samples: u64 = chunks.iter().map(|chunk| chunk.totals[window]).sum();
     let ranks = PER_MILLE.map(|per_mille| (samples * per_mille).div_ceil(1000));
 
     let last = chunks.last()?.number;
@@ -165,13 +181,13 @@ pub fn quantiles(parts: &[&Distribution]) -> Option<Quantiles> {
     let mut below = 0;
     // Chunks of one number lie together.
     for group in chunks.chunk_by(|a, b| a.number == b.number) {
-        let total: u64 = group.iter().map(|chunk| chunk.total).sum();
+        let total: u64 = group.iter().map(|chunk| chunk.totals[window]).sum();
         let is_last = group[0].number == last;
         if is_last || found < ranks.len() && ranks[found] <= below + total {
             let first = group[0].number * CHUNK as u16;
             let mut seen = below;
             for slot in 0..CHUNK {
-                let count: u64 = group.iter().map(|chunk| chunk.counts.get(slot)).sum();
+                let count: u64 = group.iter().map(|chunk| chunk.counts.get(slot, window)).sum();
                 if count == 0 {
                     continue;
                 }
@@ -228,12 +244,12 @@ mod tests {
         let (mut even, mut odd) = (Distribution::default(), Distribution::default());
         for &value in &values {
             if value % 2 == 0 {
-                even.update(bucket(value), 1)
+                even.update(bucket(value), 0..1, 1)
             } else {
-                odd.update(bucket(value), 1)
+                odd.update(bucket(value), 0..1, 1)
             }
         }
-        let quantiles = quantiles(&[&even, &odd]).unwrap();
+        let quantiles = quantiles(&[&even, &odd], 0).unwrap();
         assert_eq!(quantiles.samples, 1000);
         assert_eq!(quantiles.at, [500, 900, 950, 990, 999].map(|rank| bucket(rank * rank)));
         assert_eq!(quantiles.max, bucket(1_000_000));
@@ -242,25 +258,25 @@ mod tests {
     #[test]
     fn one_value_is_every_quantile() {
         let mut one = Distribution::default();
-        one.update(77, 1);
-        assert_eq!(quantiles(&[&one]), Some(Quantiles { samples: 1, at: [77; 5], max: 77 }));
+        one.update(77, 0..1, 1);
+        assert_eq!(quantiles(&[&one], 0), Some(Quantiles { samples: 1, at: [77; 5], max: 77 }));
     }
 
     #[test]
     fn nothing_has_no_quantiles() {
-        assert_eq!(quantiles(&[&Distribution::default()]), None);
-        assert_eq!(quantiles(&[]), None);
+        assert_eq!(quantiles(&[&Distribution::default()], 0), None);
+        assert_eq!(quantiles(&[], 0), None);
     }
 
     #[test]
     fn taking_away_what_was_added_leaves_nothing() {
         let mut distribution = Distribution::default();
         for value in spectrum() {
-            distribution.update(bucket(value), 300);
-            distribution.update(bucket(value), 70_000);
+            distribution.update(bucket(value), 0..1, 300);
+            distribution.update(bucket(value), 0..1, 70_000);
         }
         for value in spectrum() {
-            distribution.update(bucket(value), -70_300);
+            distribution.update(bucket(value), 0..1, -70_300);
         }
         assert_eq!(distribution, Distribution::default());
     }
@@ -269,8 +285,20 @@ mod tests {
     fn counts_outgrow_a_byte_and_four() {
         let mut distribution = Distribution::default();
         for diff in [255, 1, i64::from(u32::MAX), 9] {
-            distribution.update(5, diff);
+            distribution.update(5, 0..1, diff);
         }
-        assert_eq!(distribution.samples(), 255 + 1 + u64::from(u32::MAX) + 9);
+        assert_eq!(distribution.samples(0), 255 + 1 + u64::from(u32::MAX) + 9);
+    }
+
+    #[test]
+    fn each_window_has_its_own_values() {
+        let mut distribution = Distribution::default();
+        distribution.update(7, 0..N_WINDOWS, 1);
+        distribution.update(9, 3..N_WINDOWS, 1);
+        distribution.update(7, 0..1, -1);
+        assert_eq!([0, 1, 2, 3, 4].map(|window| distribution.samples(window)), [0, 1, 1, 2, 2]);
+        assert_eq!(quantiles(&[&distribution], 0), None);
+        assert_eq!(quantiles(&[&distribution], 1).unwrap().max, 7);
+        assert_eq!(quantiles(&[&distribution], 4).unwrap().max, 9);
     }
 }

@@ -5,9 +5,10 @@
 //! it does the work of a step once, and is at each grid time exactly the function of the rows then.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::{Entry, HashMap};
 
 use contracts::event::JobId;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;

@@ -12,11 +12,11 @@ use contracts::snapshot::{
 };
 
 use crate::distribution::{Quantiles, middle};
-use crate::name::Name;
 use crate::seal::Updates;
 use crate::views::alerts::Alert;
 use crate::views::counts::Cell;
 use crate::views::latency::Latency;
+use crate::views::sliding::Facet;
 use crate::views::throughput::{Rates, Throughput};
 use crate::{Diff, Tick};
 
@@ -24,8 +24,8 @@ use crate::{Diff, Tick};
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     counts: HashMap<Cell, Diff>,
-    latency: HashMap<(Name, Measure, Window), Quantiles>,
-    throughput: HashMap<(Name, Window), Rates>,
+    latency: HashMap<(Facet, Measure, Window), Quantiles>,
+    throughput: HashMap<(Facet, Window), Rates>,
     alerts: BTreeMap<(String, BTreeMap<String, String>), Alert>,
 }
 
@@ -135,13 +135,13 @@ fn replace<K: Eq + Hash, V: PartialEq>(
 }
 
 fn latency_row(
-    (&(job_type, measure, window), quantiles): (&(Name, Measure, Window), &Quantiles),
+    (&(job_type, measure, window), quantiles): (&(Facet, Measure, Window), &Quantiles),
 ) -> LatencyRow {
     let seconds = |bucket| middle(bucket) as f64 / 1e6;
     let [p50, p90, p95, p99, p999] = quantiles.at.map(seconds);
     LatencyRow {
         measure,
-        job_type: job_type.some().map(|text| text.to_string()),
+        job_type: job_type.map(|name| name.to_string()),
         window,
         samples: quantiles.samples,
         p50,
@@ -153,9 +153,9 @@ fn latency_row(
     }
 }
 
-fn throughput_row((&(job_type, window), rates): (&(Name, Window), &Rates)) -> ThroughputRow {
+fn throughput_row((&(job_type, window), rates): (&(Facet, Window), &Rates)) -> ThroughputRow {
     let Rates { created, finished, failed } = *rates;
-    let job_type = job_type.some().map(|text| text.to_string());
+    let job_type = job_type.map(|name| name.to_string());
     ThroughputRow { job_type, window, created, finished, failed }
 }
 

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use contracts::event::Kind;
 use contracts::snapshot::{Measure, Window};
@@ -11,7 +11,7 @@ use pipeline::dataflow::Config;
 use pipeline::fact::Fact;
 use pipeline::name::Name;
 use pipeline::views::sliding::{MAX_FACETS, Steps};
-use proptest::prelude::{Just, Strategy, any, proptest};
+use proptest::prelude::{Strategy, any, proptest};
 use support::bench::{Bench, inputs};
 use support::oracle::{Expected, HOUR, Job, MINUTE, SECOND, jobs};
 use support::random::Random;
@@ -49,33 +49,36 @@ impl Known {
 fn follow(mut bench: Bench, config: &Config, ticks: &Ticks) -> Shown {
     let mut known = Known::default();
     let mut shown = Shown::default();
-    let mut before = None;
+    let mut before: Option<Tick> = None;
     for (tick, facts) in ticks {
         let sealed = bench.tick(*tick, inputs(facts));
-        // Grid times since the last tick: the first one carries what that tick changed.
-        let mut moments = BTreeMap::new();
-        let grid = config.grid;
-        let first = before.map(|before: Tick| before.next_multiple_of(grid));
-        for moment in first.into_iter().chain([tick / grid * grid]) {
-            if before.is_none_or(|before| before < moment) && moment < *tick {
-                moments.insert(moment, Default::default());
+        let mut moments = by_tick(sealed);
+        let grid_time = tick / config.grid * config.grid;
+        if let Some(before) = before {
+            // What that tick changed shows at the first grid time after it.
+            for moment in [before.next_multiple_of(config.grid), grid_time] {
+                if before < moment && moment < *tick {
+                    moments.entry(moment).or_default();
+                }
             }
         }
-        moments.extend(by_tick(sealed));
         let now = moments.remove(tick).unwrap_or_default();
-        let n_moments = moments.len();
-        for (i, (moment, updates)) in moments.into_iter().enumerate() {
+        for (moment, updates) in moments {
             shown.add(&updates);
-            if config.steps == Steps::Every || i + 1 == n_moments && grid > 1 {
+            if config.steps == Steps::Every {
                 let when = format!("at {moment}, before the facts of {tick}");
                 shown.agrees_on_grid(&known.at(moment), &when);
             }
         }
-        known.learn(facts);
         shown.add(&now);
+        if config.steps == Steps::Last && before < Some(grid_time) && grid_time < *tick {
+            let when = format!("at {grid_time}, before the facts of {tick}");
+            shown.agrees_on_grid(&known.at(grid_time), &when);
+        }
+        known.learn(facts);
         let (expected, when) = (known.at(*tick), format!("at {tick}"));
         shown.agrees_at_once(&expected, &when);
-        if tick % grid == 0 {
+        if *tick == grid_time {
             shown.agrees_on_grid(&expected, &when);
         }
         before = Some(*tick);
@@ -86,14 +89,14 @@ fn follow(mut bench: Bench, config: &Config, ticks: &Ticks) -> Shown {
 /// A seed, and a world whose size shrinks when a case fails.
 fn worlds(n_jobs: std::ops::Range<usize>) -> impl Strategy<Value = (u64, World)> {
     let spans = proptest::sample::select(vec![10 * SECOND, 5 * MINUTE, 3 * HOUR]);
-    (any::<u64>().no_shrink(), n_jobs, spans, Just(true)).prop_map(
-        |(seed, n_jobs, span, wild_claims)| (seed, World { n_jobs, span, wild_claims }),
-    )
+    (any::<u64>().no_shrink(), n_jobs, spans).prop_map(|(seed, n_jobs, span)| {
+        (seed, World { n_jobs, span, wild_claims: true, ahead: 1000 * HOUR })
+    })
 }
 
 fn stream(random: &mut Random, world: &World) -> Ticks {
     let facts = world.facts(random);
-    let deliveries = deliver(random, &facts);
+    let deliveries = deliver(random, world, &facts);
     let mut ticks = cut(random, &deliveries);
     run_out(random, &mut ticks);
     ticks
@@ -133,7 +136,7 @@ proptest! {
     fn how_a_stream_is_cut_into_ticks_does_not_matter_in_the_end((seed, world) in worlds(1..40)) {
         let mut random = Random::new(seed);
         let facts = world.facts(&mut random);
-        let deliveries = deliver(&mut random, &facts);
+        let deliveries = deliver(&mut random, &world, &facts);
         let [mut one, mut other] = [(); 2].map(|()| cut(&mut random, &deliveries));
         let last = |ticks: &Ticks| ticks.last().map_or(0, |(tick, _)| *tick);
         let end = last(&one).max(last(&other)) + 1;
@@ -176,7 +179,7 @@ proptest! {
     fn ticks_of_ten_thousand_facts_are_like_any_other((seed, world) in worlds(2000..3000)) {
         let mut random = Random::new(seed);
         let facts = world.facts(&mut random);
-        let mut deliveries = deliver(&mut random, &facts);
+        let mut deliveries = deliver(&mut random, &world, &facts);
         let mut ticks = Ticks::new();
         while !deliveries.is_empty() {
             let size = random.of(&[1, 10, 1_000, 10_000]).min(deliveries.len());

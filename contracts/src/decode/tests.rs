@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{Batch, MAX_BODY_BYTES, Reason, decode, elements};
+use super::{MAX_BODY_BYTES, Reason, decode};
 use crate::event::{Envelope, Kind};
 use crate::time::Micros;
 
@@ -260,46 +260,4 @@ fn a_detail_says_how_to_fix_it_and_repeats_nothing_that_was_sent() {
         assert!(!rejection.detail.contains("sEcReT"), "{rejection}");
         assert!(rejection.detail.len() > 10, "{rejection}");
     }
-}
-
-#[test]
-fn a_body_that_is_no_array_is_one_element() {
-    for body in [&b" {\"a\":1} "[..], b"5", b"", b"\xFF"] {
-        assert_eq!(elements(body), Ok(Batch::One(body)));
-    }
-}
-
-#[test]
-fn an_array_is_taken_apart_without_judging_its_elements() {
-    let body = br#" [ {"a":1,"a":2} ,"x\"]", 1e400 , "\ud800",[[]], null ] "#;
-    let batch = elements(body).unwrap();
-    let expected: Vec<&[u8]> =
-        vec![br#"{"a":1,"a":2}"#, br#""x\"]""#, b"1e400", br#""\ud800""#, b"[[]]", b"null"];
-    assert_eq!(batch.elements(), expected);
-}
-
-#[test]
-fn depth_counts_from_the_element_and_not_from_the_batch() {
-    let element = [b"[".repeat(64), b"]".repeat(64)].concat();
-    let body = [b"[", &element[..], b"]"].concat();
-    let batch = elements(&body).unwrap();
-    assert_eq!(batch.elements(), [&element[..]]);
-    assert_eq!(decode(batch.elements()[0]).unwrap_err().reason, Reason::Schema);
-}
-
-#[test]
-fn a_batch_is_refused_as_a_whole_when_its_grammar_is_broken() {
-    for (body, reason, pointer) in [
-        (&b"[]"[..], Reason::Schema, ""),
-        (b"[{},]", Reason::BadJson, "/1"),
-        (b"[{\"a\":NaN}]", Reason::BadJson, "/0/a"),
-        (b"[{}", Reason::BadJson, "/0"),
-        (b"[{}] x", Reason::BadJson, ""),
-        (b"[\"\xFF\"]", Reason::BadUtf8, ""),
-    ] {
-        let rejection = elements(body).unwrap_err();
-        assert_eq!((rejection.reason, &*rejection.pointer), (reason, pointer));
-    }
-    let large = [b"[".to_vec(), b" ".repeat(MAX_BODY_BYTES), b"]".to_vec()].concat();
-    assert_eq!(elements(&large).unwrap_err().reason, Reason::TooLarge);
 }

@@ -37,6 +37,7 @@ use timely::dataflow::operators::vec::Map;
 use timely::dataflow::operators::{Capability, Concatenate, Operator};
 
 use super::latency::Latency;
+use super::sliding::Facet;
 use super::throughput::{Rates, Throughput};
 use crate::distribution::{PER_MILLE, Quantiles, middle};
 use crate::name::Name;
@@ -187,8 +188,8 @@ type Slots = BTreeMap<i64, i64>;
 #[derive(Default)]
 struct Judge {
     ages: HashMap<(State, Name, Name), Slots>,
-    throughput: HashMap<(Name, Window), Rates>,
-    latency: HashMap<(Name, contracts::snapshot::Measure, Window), Quantiles>,
+    throughput: HashMap<(Facet, Window), Rates>,
+    latency: HashMap<(Facet, contracts::snapshot::Measure, Window), Quantiles>,
     rules: Vec<Rule>,
     /// Those that are pending or fire.
     active: BTreeMap<Identity, Active>,
@@ -347,8 +348,8 @@ impl Judge {
     fn by_type(
         &self,
         reading: &Reading,
-        value: impl Fn(Name) -> Option<f64>,
-        types: impl Fn() -> Vec<Name>,
+        value: impl Fn(Facet) -> Option<f64>,
+        types: impl Fn() -> Vec<Facet>,
     ) -> Vec<(Subject, Option<f64>)> {
         let only = reading.filter.iter().find(|(label, _)| *label == Label::Type);
         let by_type = reading.by.contains(&Label::Type);
@@ -356,15 +357,15 @@ impl Judge {
         match only {
             // With `by`, a subject is there while it has something.
             Some((_, text)) => {
-                let name = Name::new(text);
+                let name = Some(Name::new(text));
                 let there = !by_type || types().contains(&name);
                 there.then(|| (subject(text), value(name))).into_iter().collect()
             }
             None if by_type => {
-                let each = types().into_iter().filter(|name| !name.is_none());
-                each.map(|name| (subject(&name.text()), value(name))).collect()
+                let each = types().into_iter().flatten();
+                each.map(|name| (subject(&name.text()), value(Some(name)))).collect()
             }
-            None => vec![(Vec::new(), value(Name::NONE))],
+            None => vec![(Vec::new(), value(None))],
         }
     }
 

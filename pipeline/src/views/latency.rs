@@ -12,14 +12,16 @@
 //!
 //! At 1,000 facets and a million finished jobs, tens of megabytes: see [`crate::distribution`].
 
+use std::ops::Range;
+
 use contracts::snapshot::{Measure, Window};
 use differential_dataflow::AsCollection;
 use differential_dataflow::VecCollection;
 use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::vec::Map;
 
-use super::sliding::{ALL, N_WINDOWS, Point, Steps, sliding};
-use crate::distribution::{self, Bucket, Distribution, Quantiles};
+use super::sliding::{Facet, Point, Steps, sliding};
+use crate::distribution::{self, Bucket, Distribution, N_WINDOWS, Quantiles};
 use crate::name::Name;
 use crate::row::{Changes, Row, project};
 use crate::summary::UNKNOWN;
@@ -37,7 +39,6 @@ pub const ABSENT: Bucket = Bucket::MAX;
 /// What a finished job adds to the distributions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Sample {
-    /// [`Name::NONE`] for all types together.
     pub job_type: Name,
     pub queue: Name,
     /// µs since the epoch.
@@ -62,8 +63,7 @@ impl Sample {
 /// One row of the view.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Latency {
-    /// [`Name::NONE`] for all types together.
-    pub job_type: Name,
+    pub job_type: Facet,
     pub measure: Measure,
     pub window: Window,
     pub quantiles: Quantiles,
@@ -82,19 +82,19 @@ pub fn latency<'s>(
     let with_all = samples
         .inner
         .flat_map(|(sample, tick, diff)| {
-            let all = Sample { job_type: Name::NONE, ..sample.clone() };
-            [(sample, tick, diff), (all, tick, diff)]
+            let of_type = (Some(sample.job_type), sample.clone());
+            [(of_type, tick, diff), ((None, sample), tick, diff)]
         })
         .as_collection();
     sliding(with_all, "Latency", steps)
 }
 
-/// The distributions of one queue: per measure, per window.
-type PerMeasure = [[Distribution; N_WINDOWS]; MEASURES.len()];
+/// The distributions of one queue.
+type PerMeasure = [Distribution; MEASURES.len()];
 
 /// The distributions of one job type.
 #[derive(Default)]
-pub struct Facet {
+pub struct Measures {
     /// Never freed: a waiting share names its queue by its place here.
     queues: Vec<(Name, PerMeasure)>,
     /// Bit `measure * N_WINDOWS + window`: the row may have changed.
@@ -105,7 +105,7 @@ pub struct Facet {
 /// Queues of a type that are told apart; more are taken together, in the first place.
 const MAX_QUEUES: usize = 1000;
 
-impl Facet {
+impl Measures {
     fn queue(&mut self, name: Name) -> u16 {
         let known = self.queues.iter().position(|(queue, _)| *queue == name);
         let place = known.unwrap_or_else(|| {
@@ -120,44 +120,46 @@ impl Facet {
 }
 
 impl Point for Sample {
-    type Aggregate = Facet;
+    type Aggregate = Measures;
     type Share = (u16, [Bucket; MEASURES.len()]);
     type Row = Latency;
-
-    fn facet(&self) -> Name {
-        self.job_type
-    }
 
     fn at(&self) -> i64 {
         self.finished
     }
 
-    fn share(&self, facet: &mut Facet) -> Self::Share {
+    fn share(&self, of: Facet, facet: &mut Measures) -> Self::Share {
         // All types together need no queues.
-        let queue = if self.job_type.is_none() { Name::NONE } else { self.queue };
+        let queue = if of.is_none() { Name::NONE } else { self.queue };
         (facet.queue(queue), self.buckets)
     }
 
-    fn update(facet: &mut Facet, (queue, buckets): Self::Share, window: usize, diff: i64) {
+    fn update(
+        facet: &mut Measures,
+        (queue, buckets): Self::Share,
+        windows: Range<usize>,
+        diff: i64,
+    ) {
         let (_, measures) = &mut facet.queues[usize::from(queue)];
+        let changed = (1 << windows.end) - (1 << windows.start);
         for (measure, bucket) in buckets.into_iter().enumerate() {
             if bucket != ABSENT {
-                measures[measure][window].update(bucket, diff);
-                facet.changed |= 1 << (measure * N_WINDOWS + window);
+                measures[measure].update(bucket, windows.clone(), diff);
+                facet.changed |= changed << (measure * N_WINDOWS);
             }
         }
     }
 
-    fn rows(job_type: Name, facet: &mut Facet, mut give: impl FnMut(Latency, Diff)) {
+    fn rows(job_type: Facet, facet: &mut Measures, mut give: impl FnMut(Latency, Diff)) {
         let mut parts: Vec<&Distribution> = Vec::with_capacity(facet.queues.len());
         for (m, measure) in MEASURES.into_iter().enumerate() {
+            parts.clear();
+            parts.extend(facet.queues.iter().map(|(_, measures)| &measures[m]));
             for (w, window) in WINDOWS.into_iter().enumerate() {
                 if facet.changed & (1 << (m * N_WINDOWS + w)) == 0 {
                     continue;
                 }
-                parts.clear();
-                parts.extend(facet.queues.iter().map(|(_, measures)| &measures[m][w]));
-                let now = distribution::quantiles(&parts);
+                let now = distribution::quantiles(&parts, w);
                 let row = |quantiles| Latency { job_type, measure, window, quantiles };
                 if now != facet.shown[m][w] {
                     if let Some(quantiles) = facet.shown[m][w] {
@@ -174,4 +176,4 @@ impl Point for Sample {
     }
 }
 
-const _: () = assert!(ALL == N_WINDOWS - 1 && MEASURES.len() * N_WINDOWS <= 32);
+const _: () = assert!(MEASURES.len() * N_WINDOWS <= 32);

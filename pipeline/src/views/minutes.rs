@@ -91,15 +91,12 @@ pub fn minutes(changes: Changes<'_>) -> StreamVec<'_, Tick, (Minute, Tick, Minut
     changes.flat_map(|(change, tick)| {
         let of = |row: &Option<Row>| row.as_ref().map_or([None, None], shares);
         let (old, new) = (of(&change.old), of(&change.new));
-        let mut updates = Vec::new();
-        for (old, new) in old.into_iter().zip(new) {
-            if old == new {
-                continue;
-            }
-            updates.extend(old.map(|(minute, stats)| (minute, tick, -stats)));
-            updates.extend(new.map(|(minute, stats)| (minute, tick, stats)));
-        }
-        updates
+        let moved = old.into_iter().zip(new).filter(|(old, new)| old != new);
+        moved.flat_map(move |(old, new)| {
+            let retraction = old.map(|(minute, stats)| (minute, tick, -stats));
+            let addition = new.map(|(minute, stats)| (minute, tick, stats));
+            [retraction, addition].into_iter().flatten()
+        })
     })
 }
 

@@ -26,14 +26,17 @@
 //! Five updates of an aggregate per point that enters and four as it ages; rows are made only for
 //! facets that changed. Waiting takes 16 bytes for a point and facet, up to an hour.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::hash::Hash;
+use std::ops::Range;
 
 use differential_dataflow::{AsCollection, ExchangeData, VecCollection};
+use hashbrown::HashMap;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::{Capability, Operator};
 
+use crate::distribution::N_WINDOWS;
 use crate::name::Name;
 use crate::{Diff, Tick};
 
@@ -47,10 +50,10 @@ const WINDOWS: [(i64, i64); 4] = [
     (3600 * SECOND, 60 * SECOND),
 ];
 
-/// The windows, shortest first; the last one holds everything.
-pub const N_WINDOWS: usize = 5;
-/// The window that nothing leaves.
-pub const ALL: usize = 4;
+/// The window that nothing leaves: the last, after those that slide.
+pub const ALL: usize = WINDOWS.len();
+
+const _: () = assert!(N_WINDOWS == ALL + 1);
 
 /// The types that have rows of their own; more are counted, and left out. All types together are
 /// always exact. Bounds the memory for distributions.
@@ -62,6 +65,9 @@ fn leaves(at: i64, (length, step): (i64, i64)) -> Tick {
     Tick::try_from(edge.saturating_add(length)).unwrap_or(0)
 }
 
+/// What rows are about: a job type, or all types together.
+pub type Facet = Option<Name>;
+
 /// Something that counts in windows from its time on.
 pub trait Point: ExchangeData + Hash {
     /// What is kept per facet.
@@ -71,16 +77,19 @@ pub trait Point: ExchangeData + Hash {
     /// What is given out.
     type Row: ExchangeData;
 
-    /// The job type, or [`Name::NONE`] for all together.
-    fn facet(&self) -> Name;
     /// The producer's time, µs since the epoch.
     fn at(&self) -> i64;
-    /// What it adds to `aggregate`.
-    fn share(&self, aggregate: &mut Self::Aggregate) -> Self::Share;
-    /// Adds `share` to a window, `diff` times.
-    fn update(aggregate: &mut Self::Aggregate, share: Self::Share, window: usize, diff: i64);
+    /// What it adds to the aggregate of `facet`.
+    fn share(&self, facet: Facet, aggregate: &mut Self::Aggregate) -> Self::Share;
+    /// Adds `share` to some windows, `diff` times.
+    fn update(
+        aggregate: &mut Self::Aggregate,
+        share: Self::Share,
+        windows: Range<usize>,
+        diff: i64,
+    );
     /// Gives out how the rows of the facet differ from those given out before.
-    fn rows(facet: Name, aggregate: &mut Self::Aggregate, give: impl FnMut(Self::Row, Diff));
+    fn rows(facet: Facet, aggregate: &mut Self::Aggregate, give: impl FnMut(Self::Row, Diff));
 }
 
 /// How often rows are given out when time jumps over several steps.
@@ -92,18 +101,18 @@ pub enum Steps {
     Last,
 }
 
-struct Facet<A> {
-    name: Name,
+struct Kept<A> {
+    facet: Facet,
     aggregate: A,
     dirty: bool,
 }
 
 /// The aggregates of one worker's facets, without the dataflow around them.
 struct Sliding<P: Point> {
-    facets: Vec<Facet<P::Aggregate>>,
-    index: HashMap<Name, u32>,
+    facets: Vec<Kept<P::Aggregate>>,
+    index: HashMap<Facet, u32>,
     /// Types beyond [`MAX_FACETS`].
-    left_out: HashSet<Name>,
+    left_out: HashSet<Facet>,
     /// Per window, what leaves it at which tick: facet, share, how many.
     waiting: [BTreeMap<Tick, Vec<(u32, P::Share, i32)>>; 4],
     dirty: Vec<u32>,
@@ -125,19 +134,19 @@ impl<P: Point> Sliding<P> {
         self.waiting.iter().filter_map(|leaving| Some(*leaving.first_key_value()?.0)).min()
     }
 
-    fn facet(&mut self, name: Name) -> Option<u32> {
-        if let Some(&index) = self.index.get(&name) {
+    fn index(&mut self, facet: Facet) -> Option<u32> {
+        if let Some(&index) = self.index.get(&facet) {
             return Some(index);
         }
         // One more for all types together. Never freed: who is in stays in, so that no type is
         // taken back that was never added.
-        if self.facets.len() > MAX_FACETS && !name.is_none() {
-            self.left_out.insert(name);
+        if self.facets.len() > MAX_FACETS && facet.is_some() {
+            self.left_out.insert(facet);
             return None;
         }
         let index = self.facets.len() as u32;
-        self.facets.push(Facet { name, aggregate: P::Aggregate::default(), dirty: false });
-        self.index.insert(name, index);
+        self.facets.push(Kept { facet, aggregate: P::Aggregate::default(), dirty: false });
+        self.index.insert(facet, index);
         Some(index)
     }
 
@@ -150,19 +159,15 @@ impl<P: Point> Sliding<P> {
         &mut facet.aggregate
     }
 
-    fn apply(&mut self, tick: Tick, point: &P, diff: Diff) {
-        let Some(index) = self.facet(point.facet()) else { return };
+    fn apply(&mut self, tick: Tick, facet: Facet, point: &P, diff: Diff) {
+        let Some(index) = self.index(facet) else { return };
         let aggregate = self.touch(index);
-        let share = point.share(aggregate);
-        P::update(aggregate, share, ALL, diff as i64);
-        let mut shortest = None;
-        for (window, shape) in WINDOWS.into_iter().enumerate() {
-            let leaves = leaves(point.at(), shape);
-            if leaves > tick {
-                P::update(aggregate, share, window, diff as i64);
-                shortest = shortest.or(Some((window, leaves)));
-            }
-        }
+        let share = point.share(facet, aggregate);
+        // A window that it is still in, and with it all longer ones.
+        let mut leaving = WINDOWS.into_iter().map(|shape| leaves(point.at(), shape)).enumerate();
+        let shortest = leaving.find(|(_, leaves)| *leaves > tick);
+        let from = shortest.map_or(ALL, |(window, _)| window);
+        P::update(aggregate, share, from..N_WINDOWS, diff as i64);
         if let Some((window, leaves)) = shortest {
             let waiting = self.waiting[window].entry(leaves).or_default();
             waiting.push((index, share, diff as i32));
@@ -176,7 +181,7 @@ impl<P: Point> Sliding<P> {
             // What was taken back before it left must not be seen leaving.
             consolidate(&mut leaving);
             for &(index, share, n) in &leaving {
-                P::update(self.touch(index), share, window, -i64::from(n));
+                P::update(self.touch(index), share, window..window + 1, -i64::from(n));
             }
             if let Some(&longer) = WINDOWS.get(window + 1) {
                 let edge = tick as i64 - length;
@@ -192,7 +197,7 @@ impl<P: Point> Sliding<P> {
         for index in self.dirty.drain(..) {
             let facet = &mut self.facets[index as usize];
             facet.dirty = false;
-            P::rows(facet.name, &mut facet.aggregate, &mut give);
+            P::rows(facet.facet, &mut facet.aggregate, &mut give);
         }
     }
 }
@@ -211,26 +216,27 @@ fn consolidate<S: Copy + Ord>(waiting: &mut Vec<(u32, S, i32)>) {
 
 /// Maintains the rows of `points`, which are to come on a coarse grid.
 pub fn sliding<'s, P: Point>(
-    points: VecCollection<'s, Tick, P, Diff>,
+    points: VecCollection<'s, Tick, (Facet, P), Diff>,
     name: &str,
     steps: Steps,
 ) -> VecCollection<'s, Tick, P::Row, Diff> {
-    let by_facet = Exchange::new(|(point, _, _): &(P, Tick, Diff)| point.facet().route());
+    let by_facet =
+        Exchange::new(|((facet, _), _, _): &((Facet, P), Tick, Diff)| facet.map_or(0, Name::route));
     let rows = points.inner.unary_frontier::<CapacityContainerBuilder<_>, _, _, _>(
         by_facet,
         name,
         |initial, _| {
             drop(initial);
             let mut sliding = Sliding::<P>::new();
-            let mut stash = BTreeMap::<Tick, Vec<(P, Diff)>>::new();
+            let mut stash = BTreeMap::<Tick, Vec<(Facet, P, Diff)>>::new();
             let mut held: Option<Capability<Tick>> = None;
             move |(input, frontier), output| {
                 input.for_each(|capability, points| {
                     if held.as_ref().is_none_or(|held| capability.time() < held.time()) {
                         held = Some(capability.retain(0));
                     }
-                    for (point, tick, diff) in points.drain(..) {
-                        stash.entry(tick).or_default().push((point, diff));
+                    for ((facet, point), tick, diff) in points.drain(..) {
+                        stash.entry(tick).or_default().push((facet, point, diff));
                     }
                 });
                 let pending = |stash: &BTreeMap<Tick, _>, sliding: &Sliding<P>| {
@@ -242,8 +248,8 @@ pub fn sliding<'s, P: Point>(
                     && !frontier.less_equal(&tick)
                 {
                     sliding.expire(tick);
-                    for (point, diff) in stash.remove(&tick).unwrap_or_default() {
-                        sliding.apply(tick, &point, diff);
+                    for (facet, point, diff) in stash.remove(&tick).unwrap_or_default() {
+                        sliding.apply(tick, facet, &point, diff);
                     }
                     let more =
                         pending(&stash, &sliding).is_some_and(|next| !frontier.less_equal(&next));

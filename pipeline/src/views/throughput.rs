@@ -1,5 +1,7 @@
 //! How many jobs were created, finished and failed lately, per job type and window.
 
+use std::ops::Range;
+
 use contracts::State;
 use contracts::snapshot::Window;
 use differential_dataflow::{AsCollection, VecCollection};
@@ -7,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::vec::Map;
 
 use super::latency::WINDOWS;
-use super::sliding::{ALL, Point, Steps, sliding};
+use super::sliding::{ALL, Facet, Point, Steps, sliding};
 use crate::name::Name;
 use crate::row::{Changes, Row};
 use crate::summary::UNKNOWN;
@@ -33,8 +35,7 @@ struct Moment {
 /// One row of the view; it exists while one of its numbers is not zero.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Throughput {
-    /// [`Name::NONE`] for all types together.
-    pub job_type: Name,
+    pub job_type: Facet,
     pub window: Window,
     pub rates: Rates,
 }
@@ -55,19 +56,13 @@ pub fn throughput<'s>(
     let moments = changes.flat_map(|(change, tick)| {
         let of = |row: &Option<Row>| row.as_ref().map_or([None, None], moments);
         let (old, new) = (of(&change.old), of(&change.new));
-        // Most changes move one of the two at most.
-        let mut updates = Vec::new();
-        for (old, new) in old.into_iter().zip(new) {
-            if old == new {
-                continue;
-            }
-            for (moment, diff) in [(old, -1), (new, 1)] {
-                let Some(moment) = moment else { continue };
-                let all = Moment { job_type: Name::NONE, ..moment.clone() };
-                updates.extend([(moment, tick, diff), (all, tick, diff)]);
-            }
-        }
-        updates
+        let moved = old.into_iter().zip(new).filter(|(old, new)| old != new);
+        moved.flat_map(|(old, new)| [(old, -1), (new, 1)]).flat_map(move |(moment, diff)| {
+            moment.into_iter().flat_map(move |moment| {
+                let of_type = (Some(moment.job_type), moment.clone());
+                [(of_type, tick, diff), ((None, moment), tick, diff)]
+            })
+        })
     });
     sliding(moments.as_collection(), "Throughput", steps)
 }
@@ -82,42 +77,39 @@ fn moments(row: &Row) -> [Option<Moment>; 2] {
 
 /// The numbers of one job type, per window.
 #[derive(Default)]
-struct Facet {
+struct Windows {
     now: [Rates; ALL],
     shown: [Rates; ALL],
 }
 
 impl Point for Moment {
-    type Aggregate = Facet;
+    type Aggregate = Windows;
     type Share = What;
     type Row = Throughput;
-
-    fn facet(&self) -> Name {
-        self.job_type
-    }
 
     fn at(&self) -> i64 {
         self.at
     }
 
-    fn share(&self, _: &mut Facet) -> What {
+    fn share(&self, _: Facet, _: &mut Windows) -> What {
         self.what
     }
 
-    fn update(facet: &mut Facet, what: What, window: usize, diff: i64) {
+    fn update(facet: &mut Windows, what: What, windows: Range<usize>, diff: i64) {
         // All jobs ever is what the totals say.
-        let Some(rates) = facet.now.get_mut(window) else { return };
-        let counts: &mut [&mut u64] = match what {
-            What::Created => &mut [&mut rates.created],
-            What::Finished => &mut [&mut rates.finished],
-            What::Failed => &mut [&mut rates.finished, &mut rates.failed],
-        };
-        for count in counts {
-            **count = count.wrapping_add_signed(diff);
+        for rates in &mut facet.now[windows.start.min(ALL)..windows.end.min(ALL)] {
+            let counts: &mut [&mut u64] = match what {
+                What::Created => &mut [&mut rates.created],
+                What::Finished => &mut [&mut rates.finished],
+                What::Failed => &mut [&mut rates.finished, &mut rates.failed],
+            };
+            for count in counts {
+                **count = count.wrapping_add_signed(diff);
+            }
         }
     }
 
-    fn rows(job_type: Name, facet: &mut Facet, mut give: impl FnMut(Throughput, Diff)) {
+    fn rows(job_type: Facet, facet: &mut Windows, mut give: impl FnMut(Throughput, Diff)) {
         for (i, window) in WINDOWS[..ALL].iter().enumerate() {
             let (old, new) = (facet.shown[i], facet.now[i]);
             if old == new {

@@ -113,7 +113,7 @@ impl Job {
         }
     }
 
-    fn skewed(&self) -> bool {
+    pub(crate) fn skewed(&self) -> bool {
         Measure::ALL.iter().any(|measure| self.latency(*measure).is_some_and(|micros| micros < 0))
     }
 }

@@ -67,6 +67,11 @@ pub(crate) fn by_tick(sealed: Sealed) -> BTreeMap<Tick, Sealed> {
 }
 
 impl Shown {
+    /// What is shown after a restart: of all views only the minutes are kept by a store.
+    pub(crate) fn with_minutes(minutes: Minutes) -> Shown {
+        Shown { minutes, ..Shown::default() }
+    }
+
     pub(crate) fn add(&mut self, sealed: &Sealed) {
         add(&mut self.counts, &sealed.counts);
         add(&mut self.latency, &sealed.latency);

@@ -1,0 +1,289 @@
+//! A program around the dataflow, with a store: what drives it when nothing fails but time.
+//!
+//! ```text
+//!   facts ──▶ Program ──▶ bench ──Sealed──▶ Store: records, totals, samples, minutes
+//!                ▲                    │
+//!                └──── lookups ◀──────┘   answered some ticks later, behind what the store knows
+//! ```
+//!
+//! After every tick all views are compared with the oracle: a job counts in the cube or in the
+//! totals as the store says, and everything else as if nothing were ever retired.
+
+use std::collections::{BTreeMap, HashMap};
+
+use contracts::event::{JobId, State};
+use pipeline::dataflow::{Config, Kept};
+use pipeline::distribution::Bucket;
+use pipeline::fact::{Fact, Input, Record};
+use pipeline::name::Name;
+use pipeline::retention::Retention;
+use pipeline::seal::Sealed;
+use pipeline::summary::Summary;
+use pipeline::views::latency::{ABSENT, MEASURES, Sample};
+use pipeline::views::sliding::Steps;
+use pipeline::{Diff, Tick};
+
+use super::bench::Bench;
+use super::oracle::{Cube, Expected, Job, MINUTE, SECOND, Totals, jobs};
+use super::random::Random;
+use super::shown::{Shown, by_tick};
+
+/// A job's row in the store: the summary as bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Row {
+    summary: Vec<u8>,
+    pub(crate) tick: Tick,
+    pub(crate) abandoned_at: Option<Tick>,
+    pub(crate) retired_at: Option<Tick>,
+}
+
+/// What outlives the dataflow.
+#[derive(Clone, Default)]
+pub(crate) struct Store {
+    pub(crate) rows: HashMap<JobId, Row>,
+    /// The retired share of the distributions: by type, queue, place of the measure, bucket.
+    samples: BTreeMap<(Name, Name, usize, Bucket), Diff>,
+}
+
+impl Store {
+    fn write(&mut self, sealed: &Sealed) {
+        let mut written = HashMap::new();
+        for (record, tick, ()) in &sealed.records {
+            let Record { job, summary, tick: changed, abandoned_at, retired_at } = record.clone();
+            let summary = summary.encode();
+            self.rows.insert(job, Row { summary, tick: changed, abandoned_at, retired_at });
+            assert!(written.insert((job, *tick), ()).is_none(), "two records of {job} at {tick}");
+        }
+        for (sample, _, diff) in &sealed.retired {
+            for (measure, bucket) in sample.buckets.into_iter().enumerate() {
+                if bucket != ABSENT {
+                    let key = (sample.job_type, sample.queue, measure, bucket);
+                    let n = self.samples.entry(key).or_default();
+                    *n += diff;
+                    if *n == 0 {
+                        self.samples.remove(&key);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The record of `job`, as one more fact about it.
+    pub(crate) fn read(&self, job: JobId) -> Option<Input> {
+        let Row { summary, tick, abandoned_at, retired_at } = self.rows.get(&job)?.clone();
+        let summary = Summary::decode(&summary).expect("what was encoded");
+        Some(Input::Stored(Box::new(Record { job, summary, tick, abandoned_at, retired_at })))
+    }
+
+    /// The jobs not retired.
+    fn live(&self) -> Vec<Input> {
+        let mut live: Vec<&JobId> =
+            self.rows.iter().filter(|(_, row)| row.retired_at.is_none()).map(|(id, _)| id).collect();
+        live.sort();
+        live.into_iter().filter_map(|job| self.read(*job)).collect()
+    }
+
+    fn kept_samples(&self) -> impl Iterator<Item = Kept> {
+        assert!(self.samples.values().all(|n| *n > 0), "{:?}", self.samples);
+        self.samples.iter().map(|(&(job_type, queue, measure, bucket), &n)| {
+            let mut buckets = [ABSENT; MEASURES.len()];
+            buckets[measure] = bucket;
+            Kept::Samples(Sample { job_type, queue, finished: 0, buckets }, n)
+        })
+    }
+}
+
+/// A fact whose job is looked up.
+struct Lookup {
+    fact: Fact,
+    /// What the store said, if it was asked at once; else it is asked when the fact is fed.
+    answer: Option<Option<Input>>,
+    /// Ticks to wait.
+    waits: usize,
+}
+
+/// A dataflow, its store, and what the oracle knows.
+pub(crate) struct Program {
+    config: Config,
+    bench: Bench,
+    pub(crate) store: Store,
+    pub(crate) shown: Shown,
+    /// The facts that the views are about.
+    pub(crate) facts: Vec<Fact>,
+    jobs: Vec<Job>,
+    lookups: Vec<Lookup>,
+    /// Where jobs not retired are read back: fed at the first tick.
+    recovered: Vec<Input>,
+    /// The last tick at which a job was read back.
+    recalled: HashMap<JobId, Tick>,
+    random: Random,
+    pub(crate) last: Tick,
+    pub(crate) n_lookups: usize,
+}
+
+/// Every view at every tick, all records kept, and jobs retired as soon as may be.
+pub(crate) fn retiring() -> Config {
+    let retire_after = Retention::MIN_RETIRE;
+    Config {
+        retention: Some(Retention { retire_after, abandon_after: 3 * retire_after }),
+        grid: 1,
+        steps: Steps::Every,
+        keep_records: true,
+        ..Config::default()
+    }
+}
+
+impl Program {
+    /// Runs on `bench`, which was built with `config`; the seed decides when lookups are answered.
+    pub(crate) fn new(bench: Bench, config: Config, seed: u64) -> Program {
+        Program {
+            config,
+            bench,
+            store: Store::default(),
+            shown: Shown::default(),
+            facts: Vec::new(),
+            jobs: Vec::new(),
+            lookups: Vec::new(),
+            recovered: Vec::new(),
+            recalled: HashMap::new(),
+            random: Random::new(seed),
+            last: 0,
+            n_lookups: 0,
+        }
+    }
+
+    /// Runs it all through one tick, and compares after every moment of it.
+    pub(crate) fn tick(&mut self, tick: Tick, facts: &[Fact]) {
+        let mut learned = facts.to_vec();
+        let mut inputs = std::mem::take(&mut self.recovered);
+        for lookup in &mut self.lookups {
+            lookup.waits = lookup.waits.saturating_sub(1);
+        }
+        for lookup in self.lookups.extract_if(.., |lookup| lookup.waits == 0) {
+            let fact = Fact { looked_up: true, ..lookup.fact };
+            if let Some(stored) = lookup.answer.unwrap_or_else(|| self.store.read(fact.job)) {
+                self.recalled.insert(fact.job, tick);
+                inputs.push(stored);
+            }
+            inputs.push(Input::Fact(fact.clone()));
+            learned.push(fact);
+        }
+        inputs.extend(facts.iter().cloned().map(Input::Fact));
+
+        let mut moments = by_tick(self.bench.tick(tick, inputs));
+        let now = moments.remove(&tick).unwrap_or_default();
+        for (moment, updates) in moments {
+            assert!(updates.lookups.is_empty(), "no fact came at {moment}");
+            self.store.write(&updates);
+            self.shown.add(&updates);
+            self.agrees(moment);
+        }
+        self.store.write(&now);
+        self.shown.add(&now);
+        for (fact, _, ()) in now.lookups {
+            assert!(!fact.looked_up, "{fact:?} was looked up before");
+            let place = learned.iter().position(|learned| *learned == fact);
+            learned.remove(place.expect("only facts of this tick are looked up"));
+            self.n_lookups += 1;
+            // Whatever is retired by now is committed before the store is asked.
+            let answer = self.random.once_in(2).then(|| self.store.read(fact.job));
+            self.lookups.push(Lookup { fact, answer, waits: 1 + self.random.below(3) });
+        }
+        if !learned.is_empty() {
+            self.facts.append(&mut learned);
+            self.jobs = jobs(&self.facts);
+        }
+        self.agrees(tick);
+        self.last = tick;
+    }
+
+    /// Ticks until every lookup is answered.
+    pub(crate) fn settle(&mut self) {
+        while !self.lookups.is_empty() {
+            self.tick(self.last + 1, &[]);
+        }
+    }
+
+    /// Dies, and comes back on `bench` with what the store holds; the first tick will be `tick`.
+    ///
+    /// Gives back the facts that were not settled, which the broker delivers again.
+    pub(crate) fn restart(&mut self, mut bench: Bench, tick: Tick) -> Vec<Fact> {
+        let cells = self.shown.retired_cells();
+        let mut kept: Vec<Kept> =
+            cells.into_iter().map(|(cell, n)| Kept::Jobs(cell, n)).collect();
+        kept.extend(self.store.kept_samples());
+        bench.restore(tick, kept);
+        self.bench = bench;
+        self.recovered = self.store.live();
+        for input in &self.recovered {
+            self.recalled.insert(input.job(), tick);
+        }
+        // The minutes are the store's; all other views begin anew.
+        self.shown = Shown::with_minutes(std::mem::take(&mut self.shown.minutes));
+        self.lookups.drain(..).map(|lookup| lookup.fact).collect()
+    }
+
+    /// Compares all views with the oracle at `moment`.
+    fn agrees(&self, moment: Tick) {
+        let when = format!("at {moment}");
+        let expected = Expected::of(&self.jobs, moment as i64);
+        let (mut cube, mut totals, mut skewed) = (Cube::new(), Totals::new(), 0);
+        for job in &self.jobs {
+            let row = &self.store.rows[&job.id];
+            self.kept_as_long_as_due(job, row, moment);
+            let state = if row.abandoned_at.is_some() { State::Abandoned } else { job.state };
+            let (job_type, queue) = (job.job_type.clone(), job.queue.clone());
+            if row.retired_at.is_some() {
+                *totals.entry((state, job_type)).or_default() += 1;
+            } else {
+                let cell = (state, job_type, queue, job.worker.clone());
+                *cube.entry(cell).or_default() += 1;
+                skewed += u64::from(job.skewed());
+            }
+        }
+        assert_eq!(self.store.rows.len(), self.jobs.len(), "jobs in the store {when}");
+        assert_eq!(self.shown.cube(), cube, "counts {when}");
+        assert_eq!(self.shown.totals(), totals, "totals {when}");
+        assert_eq!(self.shown.skewed(), skewed, "skewed {when}");
+        assert_eq!(self.shown.minutes, expected.minutes, "minutes {when}");
+        self.shown.agrees_on_grid(&expected, &when);
+    }
+
+    /// A job leaves memory, or is given up, when it is due: not before, and at most a second after.
+    fn kept_as_long_as_due(&self, job: &Job, row: &Row, moment: Tick) {
+        let Some(retention) = self.config.retention else {
+            assert_eq!((row.retired_at, row.abandoned_at), (None, None), "{job:?}");
+            return;
+        };
+        let at_least = |since: Tick, after: Tick, then: Tick| {
+            assert!(since + after <= then, "{job:?} {row:?} left too early");
+        };
+        // Whoever was read back is looked at as if it had just come.
+        let since = row.tick.max(self.recalled.get(&job.id).copied().unwrap_or(0));
+        let at_most = |since: Tick, after: Tick| {
+            let second = SECOND as Tick;
+            assert!(moment < (since + after).next_multiple_of(second), "{job:?} {row:?} is overdue");
+        };
+        let ended = job.finished.is_some();
+        assert!(!ended || row.abandoned_at.is_none(), "{job:?} was given up");
+        if let Some(given_up) = row.abandoned_at {
+            at_least(row.tick, retention.abandon_after, given_up);
+        }
+        match (row.retired_at, row.abandoned_at) {
+            (Some(retired_at), Some(given_up)) => {
+                at_least(given_up, retention.retire_after, retired_at);
+            }
+            (Some(retired_at), None) => {
+                assert!(ended, "{job:?} was retired unfinished");
+                at_least(row.tick, retention.retire_after, retired_at);
+            }
+            (None, Some(given_up)) => at_most(since.max(given_up), retention.retire_after),
+            (None, None) if ended => {
+                let left_windows = job.finished.unwrap_or(0) + 61 * MINUTE;
+                let windows = Tick::try_from(left_windows).unwrap_or(0);
+                at_most(windows.max(since + retention.retire_after), 0);
+            }
+            (None, None) => at_most(since, retention.abandon_after),
+        }
+    }
+}

@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) span: i64,
     /// `createdAt` may be far off, and differ from fact to fact of a job.
     pub(crate) wild_claims: bool,
+    /// How far a producer's clock may be ahead, in µs.
+    pub(crate) ahead: i64,
 }
 
 const TYPES: [&str; 5] = ["email.send", "report", "thumbnail", "sync", "a"];
@@ -190,7 +192,8 @@ pub(crate) type Deliveries = Vec<(i64, Fact)>;
 
 /// Delivers `facts`: in the order of their times, more or less, or in any order at all; some
 /// twice, some late, some never.
-pub(crate) fn deliver(random: &mut Random, facts: &[Fact]) -> Deliveries {
+pub(crate) fn deliver(random: &mut Random, world: &World, facts: &[Fact]) -> Deliveries {
+    let delay = |random: &mut Random| delay(random).max(-world.ahead);
     let any_order = random.once_in(4);
     let mut deliveries = Deliveries::new();
     for fact in facts {
@@ -204,10 +207,11 @@ pub(crate) fn deliver(random: &mut Random, facts: &[Fact]) -> Deliveries {
         let mut times: Vec<i64> = deliveries.iter().map(|(at, _)| *at).collect();
         times.sort_unstable();
         random.shuffle(&mut deliveries);
-        deliveries.iter_mut().zip(times).for_each(|(delivery, at)| delivery.0 = at);
-    } else {
-        deliveries.sort_by_key(|(at, _)| *at);
+        for ((arrived, fact), at) in deliveries.iter_mut().zip(times) {
+            *arrived = at.max(fact.at.max(fact.created_at) - world.ahead);
+        }
     }
+    deliveries.sort_by_key(|(at, _)| *at);
     if random.once_in(6) {
         deliveries.truncate(1 + random.below(deliveries.len()));
     }

@@ -1,0 +1,161 @@
+//! What Prometheus reads.
+//!
+//! Labels are bounded: routes are those of the router, methods those of RFC 9110, job types the
+//! first [`MAX_TYPES`] seen.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, Method, StatusCode};
+use contracts::State as JobState;
+use pipeline::views::counts::Cell;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+use sinks::live::Live;
+
+use crate::Api;
+use crate::problem::Problem;
+
+/// Values of the label `type`; those that come later are counted as [`OTHER`].
+const MAX_TYPES: usize = 200;
+const OTHER: &str = "other";
+
+/// Bounds in seconds: from a view in memory to a commit on a slow disk.
+const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+
+/// The gateway's and the server's own metrics.
+pub(crate) struct Metrics {
+    submitted: IntCounterVec,
+    accepted: IntCounter,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    types: Mutex<HashSet<String>>,
+}
+
+impl Metrics {
+    pub(crate) fn register(
+        registry: &Registry,
+        live: &Arc<RwLock<Live>>,
+    ) -> prometheus::Result<Metrics> {
+        let submitted = IntCounterVec::new(
+            Opts::new("gateway_jobs_submitted_total", "Valid jobs submitted, by type."),
+            &["type"],
+        )?;
+        let accepted = IntCounter::new(
+            "gateway_jobs_accepted_total",
+            "Jobs submitted that became durable and were confirmed.",
+        )?;
+        let requests = IntCounterVec::new(
+            Opts::new("observatory_http_requests_total", "HTTP requests answered."),
+            &["method", "route", "status"],
+        )?;
+        let durations = HistogramVec::new(
+            HistogramOpts::new(
+                "observatory_http_request_duration_seconds",
+                "Time from a request's head to its answer's.",
+            )
+            .buckets(BUCKETS.to_vec()),
+            &["method", "route"],
+        )?;
+        registry.register(Box::new(submitted.clone()))?;
+        registry.register(Box::new(accepted.clone()))?;
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(durations.clone()))?;
+        registry.register(Box::new(JobsByState::new(Arc::clone(live))?))?;
+        Ok(Metrics { submitted, accepted, requests, durations, types: Mutex::default() })
+    }
+
+    /// A valid job has been submitted.
+    pub(crate) fn submitted(&self, job_type: &str) {
+        let mut types = self.types.lock().unwrap_or_else(PoisonError::into_inner);
+        let label = if types.contains(job_type) {
+            job_type
+        } else if types.len() < MAX_TYPES {
+            types.insert(job_type.to_owned());
+            job_type
+        } else {
+            OTHER
+        };
+        self.submitted.with_label_values(&[label]).inc();
+    }
+
+    /// So many jobs have become durable.
+    pub(crate) fn accepted(&self, jobs: usize) {
+        self.accepted.inc_by(jobs as u64);
+    }
+
+    /// A request has been answered; `route` is its pattern, if it has one.
+    pub(crate) fn answered(
+        &self,
+        method: &Method,
+        route: Option<&str>,
+        status: StatusCode,
+        took: Duration,
+    ) {
+        let method = match *method {
+            Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE
+            | Method::OPTIONS | Method::PATCH => method.as_str(),
+            _ => OTHER,
+        };
+        let route = route.unwrap_or(OTHER);
+        self.requests.with_label_values(&[method, route, status.as_str()]).inc();
+        self.durations.with_label_values(&[method, route]).observe(took.as_secs_f64());
+    }
+}
+
+/// Jobs not retired, by state: read from the views when asked.
+struct JobsByState {
+    live: Arc<RwLock<Live>>,
+    gauge: IntGaugeVec,
+}
+
+impl JobsByState {
+    fn new(live: Arc<RwLock<Live>>) -> prometheus::Result<JobsByState> {
+        let gauge = IntGaugeVec::new(
+            Opts::new("observatory_jobs", "Jobs that are not retired, by state."),
+            &["state"],
+        )?;
+        Ok(JobsByState { live, gauge })
+    }
+}
+
+impl Collector for JobsByState {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauge.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut jobs = [0; JobState::ALL.len()];
+        // The lock is held while the gauges are set, so that they are of one moment.
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        for (cell, n) in live.now().cells() {
+            if let Cell::Live { state, .. } = cell {
+                jobs[*state as usize] += n;
+            }
+        }
+        for (state, jobs) in JobState::ALL.into_iter().zip(jobs) {
+            let jobs = i64::try_from(jobs).unwrap_or(i64::MAX);
+            self.gauge.with_label_values(&[state.as_str()]).set(jobs);
+        }
+        self.gauge.collect()
+    }
+}
+
+/// All metrics of the process, in Prometheus' text format.
+pub(crate) async fn metrics(
+    State(api): State<Arc<Api>>,
+) -> Result<([(HeaderName, &'static str); 1], Vec<u8>), Problem> {
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&api.app.metrics.gather(), &mut text).map_err(|error| {
+        tracing::error!(%error, "cannot write the metrics");
+        Problem::internal()
+    })?;
+    Ok(([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text))
+}

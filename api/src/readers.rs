@@ -1,0 +1,63 @@
+//! Reading ends of the store, and the threads that wait for them.
+//!
+//! SQLite blocks and a reading end serves one thread, so each read takes an end of its own to a
+//! blocking thread. An end that has failed is not used again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sinks::sqlite::{Error, Reader};
+use tokio::sync::Semaphore;
+
+use crate::problem::Problem;
+
+/// Reads at once. Each end has a page cache of some MB, and more reads than cores only take turns.
+const MOST: usize = 4;
+
+/// A small pool of reading ends.
+#[derive(Clone)]
+pub struct Readers {
+    open: Arc<dyn Fn() -> Result<Reader, Error> + Send + Sync>,
+    idle: Arc<Mutex<Vec<Reader>>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Readers {
+    /// A pool whose ends come from `open`, which may block.
+    pub fn new(open: impl Fn() -> Result<Reader, Error> + Send + Sync + 'static) -> Readers {
+        Readers {
+            open: Arc::new(open),
+            idle: Arc::default(),
+            turns: Arc::new(Semaphore::new(MOST)),
+        }
+    }
+
+    /// Reads with one of the ends.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Reader) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Problem::internal())?;
+        let pool = self.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let idle = pool.idle().pop();
+            let mut reader = idle.map_or_else(|| (pool.open)(), Ok)?;
+            let found = read(&mut reader)?;
+            pool.idle().push(reader);
+            Ok::<T, Error>(found)
+        });
+        match reading.await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "cannot read the store");
+                Err(Problem::internal())
+            }
+            // Its panic has been reported where it happened.
+            Err(_) => Err(Problem::internal()),
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Reader>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
