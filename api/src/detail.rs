@@ -45,7 +45,10 @@ fn view(attempt: u16, events: &[&Event<'_>]) -> Option<AttemptView> {
     Some(AttemptView {
         attempt,
         state: deciding.kind.state(),
-        worker: events.iter().rev().find_map(|event| event.job.worker.as_deref().map(str::to_owned)),
+        worker: events
+            .iter()
+            .rev()
+            .find_map(|event| event.job.worker.as_deref().map(str::to_owned)),
         started_at: events
             .iter()
             .filter(|event| event.kind == Kind::Executed)

@@ -70,7 +70,8 @@ pub(crate) async fn guard(
     let mut response = if called_by_our_name(&api.app.hosts, &request) {
         next.run(request).await
     } else {
-        let detail = "the `Host` of this request is not a name of this server: call it as localhost";
+        let detail =
+            "the `Host` of this request is not a name of this server: call it as localhost";
         Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", detail).into_response()
     };
     explain(&mut response);
@@ -109,7 +110,8 @@ fn without_port(host: &str) -> &str {
 /// Gives an error that has no problem for a body one.
 fn explain(response: &mut Response) {
     let status = response.status();
-    let explained = response.headers().get(CONTENT_TYPE).is_some_and(|it| it == problem::MEDIA_TYPE);
+    let explained =
+        response.headers().get(CONTENT_TYPE).is_some_and(|it| it == problem::MEDIA_TYPE);
     if explained || !(status.is_client_error() || status.is_server_error()) {
         return;
     }

@@ -81,7 +81,10 @@ pub struct App {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// It reads back its jobs: `recovered` of them by now.
-    Starting { recovered: u64, of: u64 },
+    Starting {
+        recovered: u64,
+        of: u64,
+    },
     Ready,
     /// It finishes what it has, and takes nothing more.
     Draining,

@@ -100,8 +100,13 @@ impl Metrics {
         took: Duration,
     ) {
         let method = match *method {
-            Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE
-            | Method::OPTIONS | Method::PATCH => method.as_str(),
+            Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::DELETE
+            | Method::OPTIONS
+            | Method::PATCH => method.as_str(),
             _ => OTHER,
         };
         let route = route.unwrap_or(OTHER);

@@ -1,4 +1,4 @@
-//! The page: three files, compiled in.
+//! The page: a few files, compiled in.
 
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -8,6 +8,7 @@ use axum::routing::get;
 const HTML: &str = include_str!("../web/page.html");
 const SCRIPT: &str = include_str!("../web/page.js");
 const STYLE: &str = include_str!("../web/page.css");
+const ICON: &str = include_str!("../web/page.svg");
 
 /// Where the page says that its jobs are made up.
 const DEMO_PLACE: &str = "<!-- demo -->";
@@ -29,10 +30,11 @@ impl Page {
             .route("/", get(|| async move { file("text/html; charset=utf-8", html.clone()) }))
             .route("/page.js", get(|| async { file("text/javascript; charset=utf-8", SCRIPT) }))
             .route("/page.css", get(|| async { file("text/css; charset=utf-8", STYLE) }))
+            .route("/page.svg", get(|| async { file("image/svg+xml", ICON) }))
     }
 }
 
 fn file(media_type: &'static str, text: impl IntoResponse) -> Response {
-    // After an upgrade the three must be of one version.
+    // After an upgrade they must be of one version.
     ([(CONTENT_TYPE, media_type), (CACHE_CONTROL, "no-cache")], text).into_response()
 }

@@ -151,10 +151,9 @@ impl IntoResponse for Problem {
             instance: self.instance,
             errors: self.errors,
         };
-        let batch = self.rejected.map(|rejected| contracts::view::BatchAccepted {
-            accepted: Vec::new(),
-            rejected,
-        });
+        let batch = self
+            .rejected
+            .map(|rejected| contracts::view::BatchAccepted { accepted: Vec::new(), rejected });
         let mut response = (self.status, axum::Json(Body { problem, batch })).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));

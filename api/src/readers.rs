@@ -36,7 +36,8 @@ impl Readers {
         &self,
         read: impl FnOnce(&mut Reader) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Problem> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Problem::internal())?;
+        let turn =
+            Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Problem::internal())?;
         let pool = self.clone();
         let reading = tokio::task::spawn_blocking(move || {
             let _turn = turn;

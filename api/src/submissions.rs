@@ -126,7 +126,10 @@ impl Api {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        self.app.readers.read(move |reader| ids.into_iter().map(|id| reader.event(id)).collect()).await
+        self.app
+            .readers
+            .read(move |reader| ids.into_iter().map(|id| reader.event(id)).collect())
+            .await
     }
 
     /// Submits what is new, and answers for all elements.

@@ -76,9 +76,9 @@ function stateCell(state) {
 // What was last received; kept when a request fails.
 let snapshot = null;
 let list = null;
-let listOf = null;
 let trouble = "";
-let receivedAt = 0;
+// When the snapshot's moment was, by the clock of this page.
+let momentAt = 0;
 
 function drawStates() {
   const jobs = Object.fromEntries(STATES.map(([state]) => [state, 0]));
@@ -135,18 +135,20 @@ function drawList() {
     date(job.createdAt),
     n(seconds(between(job.startedAt, job.finishedAt))),
   ]));
+  put($("no-recent"), $("state").value ? "No job is in this state." : "No job is here.");
   put($("recent-note"), list.items.length ? `newest ${count(list.items.length)} of ${count(list.total)}, as of ${clock(list.asOf)}` : "");
 }
 
-// Fresh or not is told every second, whatever the network does.
+// Told every second, whatever the network does.
 function drawAge() {
-  const age = Date.now() - receivedAt;
-  const stale = trouble !== "" || (snapshot !== null && age > STALE_MS);
+  const old = snapshot !== null && Date.now() - momentAt > STALE_MS;
+  const stale = old || trouble !== "";
   const asOf = snapshot === null ? "no data yet" : snapshot.asOf === null ? "nothing has happened yet" : `as of ${clock(snapshot.asOf)}`;
   put($("as-of"), stale ? `STALE · ${asOf}` : asOf);
   dress($("as-of"), stale ? "stale" : "");
-  put($("trouble"), trouble);
-  show($("trouble"), trouble !== "");
+  const notice = trouble || (old ? "These numbers are older than 5 seconds: the views do not move." : "");
+  put($("trouble"), notice);
+  show($("trouble"), notice !== "");
 }
 
 function draw() {
@@ -166,7 +168,7 @@ async function get(path) {
   const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store" });
   const body = await response.json();
   if (!response.ok) throw new Error(body.detail ?? `${path}: ${response.status}`);
-  return body;
+  return { body, date: response.headers.get("date") };
 }
 
 let asked = 0;
@@ -181,9 +183,10 @@ async function refresh() {
     ]);
     // A slow answer must not take the place of a later one.
     if (turn !== asked) return;
-    [snapshot, list, listOf, trouble] = [views, jobs, state, ""];
-    // A view that stands still is as old as its moment, whenever it was fetched.
-    receivedAt = views.asOf === null ? Date.now() : Math.min(Date.now(), Date.parse(views.asOf));
+    [snapshot, list, trouble] = [views.body, jobs.body, ""];
+    // A view that stands still ages from its moment on, by the server's clock, which need not be ours.
+    const age = snapshot.asOf === null ? 0 : Date.parse(views.date) - Date.parse(snapshot.asOf);
+    momentAt = Date.now() - Math.max(0, age || 0);
   } catch (error) {
     if (turn !== asked) return;
     const why = error.name === "TimeoutError" ? "no answer in time" : error.message;
@@ -232,4 +235,5 @@ $("copy").addEventListener("click", async () => {
   setTimeout(() => put($("copy"), "Copy"), 2000);
 });
 document.addEventListener("visibilitychange", loop);
+setInterval(() => document.hidden || drawAge(), EVERY_MS);
 loop();

@@ -241,3 +241,6 @@ impl Member {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::replay;
+use crate::{replay, up};
 
 /// Exact, live answers about background jobs.
 #[derive(Parser)]
@@ -17,6 +17,8 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Run everything in one process, on an embedded store.
+    Up(up::Args),
     /// Run a recorded stream of events through the dataflow and print what it comes to.
     Replay(replay::Args),
 }

@@ -32,6 +32,8 @@ use pipeline::worker::{Pipeline, Stopped};
 use pipeline::{Diff, Tick};
 use sinks::commit::{Accepted, Commit};
 
+use crate::metrics::Metrics;
+
 /// A tick is not shorter: fewer, larger ticks cost less, and nobody sees 5 ms.
 const SHORTEST: Duration = Duration::from_millis(5);
 
@@ -97,6 +99,9 @@ pub(crate) struct Engine {
     /// The ticks before are sealed.
     upper: Tick,
     draining: bool,
+    /// The store thread has ended, in a failure that it tells itself.
+    store_gone: bool,
+    metrics: Metrics,
 }
 
 impl Engine {
@@ -107,6 +112,7 @@ impl Engine {
         store: Sender<Group>,
         last_tick: Tick,
         rules: Vec<Rule>,
+        metrics: Metrics,
     ) -> Engine {
         Engine {
             pipeline,
@@ -121,10 +127,12 @@ impl Engine {
             last_closed: Instant::now(),
             upper: last_tick + 1,
             draining: false,
+            store_gone: false,
+            metrics,
         }
     }
 
-    /// Runs until it has drained; an error means that the dataflow is gone.
+    /// Runs until it has drained or the store has failed; an error means that the dataflow is gone.
     pub(crate) fn run(mut self) -> Result<(), Stopped> {
         loop {
             match self.inbox.recv_timeout(self.until_tick()) {
@@ -142,7 +150,7 @@ impl Engine {
                 self.tick()?;
             }
             let idle = self.open.is_empty() && self.found.is_empty() && self.ledger.is_empty();
-            if self.draining && idle && self.upper > self.last_tick {
+            if self.store_gone || self.draining && idle && self.upper > self.last_tick {
                 return Ok(());
             }
         }
@@ -175,6 +183,9 @@ impl Engine {
     /// Closes a tick with all that has come in.
     fn tick(&mut self) -> Result<(), Stopped> {
         let tick = now().max(self.last_tick + 1);
+        if !self.open.is_empty() {
+            self.metrics.tick_events.observe(self.open.len() as f64);
+        }
         let mut inputs = Vec::with_capacity(self.open.len() + 2 * self.found.len());
         let mut stored = BTreeMap::<JobId, Record>::new();
         for (mut fact, record) in self.found.drain(..) {
@@ -219,8 +230,7 @@ impl Engine {
         }
         let rejected = std::mem::take(&mut self.rejected);
         let group = Group { commit: Commit { events, sealed, rejected }, receipts, lookups };
-        // The store thread ends only in a failure, which it reports; the process is going down.
-        drop(self.store.send(group));
+        self.store_gone |= self.store.send(group).is_err();
     }
 }
 

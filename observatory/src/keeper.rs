@@ -8,9 +8,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use sinks::live::Live;
-use sinks::sqlite::{Error, Store};
+use sinks::sqlite::{Archived, Error, Store};
 
-use crate::engine::{Group, Msg};
+use crate::engine::{Group, Msg, now};
+use crate::metrics::Metrics;
 
 /// Without anything else to write, the frontier is written at this pace.
 const IDLE: Duration = Duration::from_secs(1);
@@ -23,6 +24,7 @@ pub(crate) struct Keeper {
     pub(crate) groups: Receiver<Group>,
     pub(crate) engine: Sender<Msg>,
     pub(crate) live: Arc<RwLock<Live>>,
+    pub(crate) metrics: Metrics,
 }
 
 impl Keeper {
@@ -60,8 +62,11 @@ impl Keeper {
             return Ok(());
         }
         loop {
+            let started = Instant::now();
             match self.store.commit(&group.commit) {
                 Ok(archived) => {
+                    self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+                    self.count(group, archived);
                     if archived.conflicting > 0 {
                         let n = archived.conflicting;
                         tracing::warn!(n, "events came with the id of another event");
@@ -74,6 +79,23 @@ impl Keeper {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    fn count(&self, group: &Group, archived: Archived) {
+        let late = group.commit.events.iter().filter(|event| event.late).count() as u64;
+        let results = [
+            ("accepted", archived.new),
+            ("repeated", archived.repeated),
+            ("conflicting", archived.conflicting),
+            ("late", late),
+        ];
+        for (result, n) in results {
+            self.metrics.events.with_label_values(&[result]).inc_by(n);
+        }
+        if let Some(first) = group.commit.events.first() {
+            let lag = now().saturating_sub(first.tick) as f64 / 1e6;
+            self.metrics.frontier_lag_seconds.observe(lag);
         }
     }
 

@@ -7,13 +7,23 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod cli;
+mod data_dir;
+mod demo;
+mod engine;
+mod keeper;
+mod log;
+mod metrics;
+mod reference_worker;
 mod replay;
+mod restore;
 mod rules_file;
 mod table;
+mod up;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let done = match cli.command {
+        cli::Command::Up(args) => up::run(&args),
         cli::Command::Replay(args) => replay::run(&args),
     };
     match done {

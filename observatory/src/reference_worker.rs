@@ -20,6 +20,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use uuid::Uuid;
 
 use crate::engine::now;
+use crate::metrics::Metrics;
 
 /// Jobs executed at a time.
 const PLACES: usize = 16;
@@ -39,11 +40,13 @@ pub(crate) struct ReferenceWorker {
     places: Arc<Semaphore>,
     /// With the job and the attempt, it decides how long a job runs.
     seed: u64,
+    metrics: Metrics,
 }
 
 impl ReferenceWorker {
-    pub(crate) fn new(submitter: Submitter, seed: u64) -> ReferenceWorker {
-        ReferenceWorker { submitter, places: Arc::new(Semaphore::new(PLACES)), seed }
+    pub(crate) fn new(submitter: Submitter, seed: u64, metrics: Metrics) -> ReferenceWorker {
+        let places = Arc::new(Semaphore::new(PLACES));
+        ReferenceWorker { submitter, places, seed, metrics }
     }
 
     /// Executes what comes, until the service stops.
@@ -73,16 +76,22 @@ impl ReferenceWorker {
             }
             tokio::time::sleep(Duration::from_millis(delay)).await;
             drop(place);
+            self.metrics.jobs_processed.inc();
+            self.metrics.processing_seconds.observe(delay as f64 / 1e3);
             let fails = work.simulate.fail || work.attempt <= work.simulate.fail_times;
             if !fails {
-                return self.report(&work, Kind::Completed, None).await;
+                self.report(&work, Kind::Completed, None).await?;
+                self.metrics.jobs_completed.inc();
+                return Ok(());
             }
             let error = ErrorInfo {
                 kind: "Simulated".to_owned(),
                 message: format!("attempt {} was told to fail", work.attempt),
             };
             if work.attempt >= MAX_ATTEMPTS {
-                return self.report(&work, Kind::Failed, Some(error)).await;
+                self.report(&work, Kind::Failed, Some(error)).await?;
+                self.metrics.jobs_failed.inc();
+                return Ok(());
             }
             self.report(&work, Kind::Retried, Some(error)).await?;
             tokio::time::sleep(BACK_OFF * u32::from(work.attempt)).await;

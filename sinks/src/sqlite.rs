@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use pipeline::Tick;
 use pipeline::summary::DecodeError;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, params};
 
 mod read;
 mod recover;
@@ -33,6 +33,7 @@ mod write;
 
 pub use read::Reader;
 pub use recover::Recovery;
+pub use write::Archived;
 
 /// Name of the database in the data folder.
 pub const FILE: &str = "observatory.sqlite";
@@ -99,10 +100,7 @@ impl Store {
 
     /// A reading end on a connection of its own.
     pub fn reader(&self) -> Result<Reader, Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        Ok(Reader::new(connection))
+        Reader::open(&self.path)
     }
 
     /// Keeps the rules now in force, unless they are those already.

@@ -1,4 +1,4 @@
-//! The rules of section *schema*: every required field there, every field of its type.
+//! What the reason `schema` is about: every required field there, every field of its type.
 //!
 //! Times are taken as text first and parsed last, so that a fault of shape anywhere is reported
 //! before a time that is not one.

@@ -117,6 +117,8 @@ pub(crate) struct Program {
     /// The last tick at which a job was read back.
     recalled: HashMap<JobId, Tick>,
     random: Random,
+    /// How many ticks a lookup waits, and whether the store is asked before; else at random.
+    pub(crate) answers: Option<(usize, bool)>,
     pub(crate) last: Tick,
     pub(crate) n_lookups: usize,
 }
@@ -147,13 +149,24 @@ impl Program {
             recovered: Vec::new(),
             recalled: HashMap::new(),
             random: Random::new(seed),
+            answers: None,
             last: 0,
             n_lookups: 0,
         }
     }
 
     /// Runs it all through one tick, and compares after every moment of it.
+    ///
+    /// An answer must not grow old: what it says of a job not retired would no longer be true when
+    /// the job is retired before it is fed. So before time jumps, answers are fed.
     pub(crate) fn tick(&mut self, tick: Tick, facts: &[Fact]) {
+        while !self.lookups.is_empty() && self.last + (MINUTE as Tick) < tick {
+            self.step(self.last + 1, &[]);
+        }
+        self.step(tick, facts);
+    }
+
+    fn step(&mut self, tick: Tick, facts: &[Fact]) {
         let mut learned = facts.to_vec();
         let mut inputs = std::mem::take(&mut self.recovered);
         for lookup in &mut self.lookups {
@@ -186,8 +199,10 @@ impl Program {
             learned.remove(place.expect("only facts of this tick are looked up"));
             self.n_lookups += 1;
             // Whatever is retired by now is committed before the store is asked.
-            let answer = self.random.once_in(2).then(|| self.store.read(fact.job));
-            self.lookups.push(Lookup { fact, answer, waits: 1 + self.random.below(3) });
+            let at_random = (1 + self.random.below(3), self.random.once_in(2));
+            let (waits, at_once) = self.answers.unwrap_or(at_random);
+            let answer = at_once.then(|| self.store.read(fact.job));
+            self.lookups.push(Lookup { fact, answer, waits });
         }
         if !learned.is_empty() {
             self.facts.append(&mut learned);
@@ -200,19 +215,22 @@ impl Program {
     /// Ticks until every lookup is answered.
     pub(crate) fn settle(&mut self) {
         while !self.lookups.is_empty() {
-            self.tick(self.last + 1, &[]);
+            self.step(self.last + 1, &[]);
         }
+    }
+
+    /// What the store keeps of the retired jobs.
+    pub(crate) fn kept(&self) -> Vec<Kept> {
+        let cells = self.shown.retired_cells();
+        let jobs = cells.into_iter().map(|(cell, n)| Kept::Jobs(cell, n));
+        jobs.chain(self.store.kept_samples()).collect()
     }
 
     /// Dies, and comes back on `bench` with what the store holds; the first tick will be `tick`.
     ///
     /// Gives back the facts that were not settled, which the broker delivers again.
     pub(crate) fn restart(&mut self, mut bench: Bench, tick: Tick) -> Vec<Fact> {
-        let cells = self.shown.retired_cells();
-        let mut kept: Vec<Kept> =
-            cells.into_iter().map(|(cell, n)| Kept::Jobs(cell, n)).collect();
-        kept.extend(self.store.kept_samples());
-        bench.restore(tick, kept);
+        bench.restore(tick, self.kept());
         self.bench = bench;
         self.recovered = self.store.live();
         for input in &self.recovered {

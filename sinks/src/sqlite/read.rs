@@ -1,10 +1,13 @@
 //! Reads for the API: lists and jobs, each in one transaction with the frontier and the cube.
 
+use std::path::Path;
+use std::time::Duration;
+
 use contracts::event::{ErrorInfo, State};
 use contracts::view::JobView;
 use contracts::{JobId, Micros};
 use pipeline::Tick;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use super::recover::parsed;
 use super::{Error, tick};
@@ -28,8 +31,12 @@ const COLUMNS: &str = "id, type, state, inferred, queue, worker, attempt, create
      validated_at, started_at, finished_at, error, metadata, retired_at";
 
 impl Reader {
-    pub(super) fn new(connection: Connection) -> Reader {
-        Reader { connection }
+    /// Opens the file of a store that exists.
+    pub fn open(path: &Path) -> Result<Reader, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        Ok(Reader { connection })
     }
 
     /// The newest jobs that are not retired, of a state and a type if given.
@@ -77,8 +84,9 @@ impl Reader {
         let mut rows = statement.query([job.as_bytes()])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let view = job_view(row)?;
-        let mut statement = transaction
-            .prepare_cached("SELECT body FROM job_events WHERE job_id = ?1 AND late = 0 ORDER BY n")?;
+        let mut statement = transaction.prepare_cached(
+            "SELECT body FROM job_events WHERE job_id = ?1 AND late = 0 ORDER BY n",
+        )?;
         let bodies = statement.query_map([job.as_bytes()], |row| row.get(0))?;
         let bodies = bodies.collect::<Result<_, _>>()?;
         Ok(Some((frontier, view, bodies)))

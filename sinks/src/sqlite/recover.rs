@@ -70,11 +70,8 @@ impl Store {
         Ok(Recovery {
             frontier: self.frontier()?,
             kept,
-            jobs: connection.query_row(
-                "SELECT coalesce(sum(jobs), 0) FROM counts",
-                [],
-                |row| row.get(0),
-            )?,
+            jobs: connection
+                .query_row("SELECT coalesce(sum(jobs), 0) FROM counts", [], |row| row.get(0))?,
             rules: connection
                 .query_row("SELECT yaml FROM rules ORDER BY id DESC LIMIT 1", [], |row| row.get(0))
                 .optional()?,

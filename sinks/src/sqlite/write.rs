@@ -130,11 +130,7 @@ fn jobs(transaction: &Transaction<'_>, commit: &Commit) -> Result<(), Error> {
     Ok(())
 }
 
-fn job(
-    transaction: &Transaction<'_>,
-    record: &Record,
-    events: &[&Submitted],
-) -> Result<(), Error> {
+fn job(transaction: &Transaction<'_>, record: &Record, events: &[&Submitted]) -> Result<(), Error> {
     let summary = &record.summary;
     let row = Row::of(record.job, summary, record.abandoned_at.is_some());
     // The error is that of the deciding event; if it is not among these, the store has it already.
@@ -207,8 +203,10 @@ fn counts(transaction: &Transaction<'_>, updates: &Updates<(Cell, Diff)>) -> Res
                     jobs as i64
                 ];
                 let sql = match jobs {
-                    0 => "DELETE FROM counts WHERE (state, type, queue, worker, ?5)
-                          = (?1, ?2, ?3, ?4, 0)",
+                    0 => {
+                        "DELETE FROM counts WHERE (state, type, queue, worker, ?5)
+                          = (?1, ?2, ?3, ?4, 0)"
+                    }
                     _ => "INSERT OR REPLACE INTO counts VALUES (?1, ?2, ?3, ?4, ?5)",
                 };
                 transaction.prepare_cached(sql)?.execute(key)?;
@@ -316,7 +314,9 @@ fn alerts(transaction: &Transaction<'_>, updates: &Updates<Alert>) -> Result<(),
         let key = params![alert.alert, labels, micros(alert.active_at)];
         if *diff > 0 {
             transaction
-                .prepare_cached("INSERT OR REPLACE INTO alerts VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6)")?
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO alerts VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6)",
+                )?
                 .execute(params![
                     alert.alert,
                     labels,
