@@ -82,3 +82,6 @@ fn entry(event: &Event<'_>) -> TimelineEntry {
 fn error(event: &Event<'_>) -> Option<ErrorInfo> {
     event.job.error.as_ref().map(ErrorInfo::from)
 }
+
+#[cfg(test)]
+mod tests;

@@ -179,8 +179,13 @@ fn quoted(text: &str) -> String {
 
 /// A rejection of the event, told to who sent the job.
 fn of_the_job(rejection: Rejection) -> Rejection {
-    let pointer = rejection.pointer.strip_prefix("/payload").unwrap_or_default().to_owned();
-    Rejection { pointer, ..rejection }
+    let Rejection { reason, pointer, mut detail } = rejection;
+    // The job alone was not too large.
+    if reason == Reason::TooLarge {
+        detail.insert_str(0, "with its envelope, ");
+    }
+    let pointer = pointer.strip_prefix("/payload").unwrap_or_default().to_owned();
+    Rejection { reason, pointer, detail }
 }
 
 /// The members that are filled in where they lack.

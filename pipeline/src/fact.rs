@@ -73,6 +73,9 @@ pub struct Record {
 pub enum Input {
     Fact(Fact),
     /// Read back from a store, at a restart or because a fact named a job not in memory.
+    ///
+    /// A restart feeds them at a tick of its own, and does not write what that tick seals: it is
+    /// what the store has.
     Stored(Box<Record>),
 }
 

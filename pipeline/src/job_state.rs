@@ -95,6 +95,9 @@ impl JobStates {
             };
             if known_new {
                 self.insert(tick, fact.job, Summary::of(&fact));
+                if let Some(retention) = &self.retention {
+                    self.wheel.enter(Wheel::slot(tick + retention.retire_after), fact.job);
+                }
             } else {
                 self.lookups.push((fact, tick));
             }
@@ -146,6 +149,11 @@ impl JobStates {
         entry.recalled = true;
         // Read back at a restart, it is just what the store has.
         entry.unsaved = retired;
+        if let Some(retention) = &self.retention {
+            // It goes on from where it was, but not at this tick: a restart does not write it.
+            let due = due(entry, retention).clamp(tick + 1, tick + retention.retire_after);
+            self.wheel.enter(Wheel::slot(due), record.job);
+        }
     }
 
     /// Adds a job that is not here, as touched and without a row before.
@@ -163,9 +171,6 @@ impl JobStates {
         let place = self.table.place(job);
         let index = self.table.insert(place, entry);
         self.touched.push((index, None));
-        if let Some(retention) = &self.retention {
-            self.wheel.enter(Wheel::slot(tick + retention.retire_after), job);
-        }
         index
     }
 

@@ -33,14 +33,16 @@ fn cut_and_resume(seed: u64, world: &World, config: Config, n_cuts: usize, start
     let mut program = Program::new(start(&config), config, random.next());
     let mut again: Vec<Fact> = Vec::new();
     for (i, (tick, facts)) in ticks.iter().enumerate() {
-        let mut facts = facts.clone();
         if cuts.contains(&i) {
             again.extend(program.restart(start(&config), *tick));
             let before = ticks[..i].iter().flat_map(|(_, facts)| facts);
             again.extend(before.filter(|_| random.once_in(5)).cloned());
+            again.extend_from_slice(facts);
             random.shuffle(&mut again);
+            continue;
         }
-        // They come with the first tick, or one by one.
+        // They come with the next tick, or one by one.
+        let mut facts = facts.clone();
         let n = random.of(&[0, 1, again.len()]).min(again.len());
         facts.extend(again.drain(..n));
         program.tick(*tick, &facts);

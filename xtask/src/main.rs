@@ -1,1 +1,81 @@
-fn main() {}
+//! What people type while developing: `cargo xtask test | lint | bench | schemas`.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
+
+mod schemas;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run every kind of test at a small size.
+    Test {
+        /// At the figures that the documents quote: hours of random cases, twenty kills.
+        #[arg(long)]
+        full: bool,
+        /// Leave out the tests that need servers. (There are none yet.)
+        #[arg(long)]
+        no_servers: bool,
+    },
+    /// Check formatting and lints.
+    Lint,
+    /// Measure; the figures of BENCHMARKS.md.
+    Bench,
+    /// Write the schemas that are generated from the types.
+    Schemas,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Test { full, no_servers: _ } => test(full),
+        Task::Lint => lint(),
+        Task::Bench => cargo(&["bench", "--locked", "--package", "pipeline"], &[]),
+        Task::Schemas => schemas::write(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "this is a program for a terminal")]
+            {
+                eprintln!("error: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test(full: bool) -> anyhow::Result<()> {
+    // Read by the tests themselves.
+    let sizes: &[(&str, &str)] = match full {
+        true => &[("OBSERVATORY_TEST_CASES", "400"), ("OBSERVATORY_TEST_KILLS", "20")],
+        false => &[],
+    };
+    cargo(&["test", "--locked", "--workspace"], sizes)
+}
+
+fn lint() -> anyhow::Result<()> {
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    let clippy = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    cargo(&clippy, &[])
+}
+
+fn cargo(args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(args)
+        .envs(env.iter().copied())
+        .status()
+        .with_context(|| format!("cannot run cargo {}", args.join(" ")))?;
+    if !status.success() {
+        bail!("cargo {} has failed", args.join(" "));
+    }
+    Ok(())
+}

@@ -140,7 +140,7 @@ impl Shown {
 
     pub(crate) fn latency(&self) -> Latencies<Quantiles> {
         unique(&self.latency, |row| {
-            let job_type = row.job_type.some().map(|text| text.to_string());
+            let job_type = row.job_type.map(|name| name.to_string());
             ((row.measure, job_type, row.window), row.quantiles)
         })
     }
@@ -148,7 +148,7 @@ impl Shown {
     pub(crate) fn throughput(&self) -> Rates {
         unique(&self.throughput, |row| {
             let rates = [row.rates.created, row.rates.finished, row.rates.failed];
-            ((row.job_type.some().map(|text| text.to_string()), row.window), rates)
+            ((row.job_type.map(|name| name.to_string()), row.window), rates)
         })
     }
 

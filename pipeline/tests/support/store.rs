@@ -112,8 +112,6 @@ pub(crate) struct Program {
     pub(crate) facts: Vec<Fact>,
     jobs: Vec<Job>,
     lookups: Vec<Lookup>,
-    /// Where jobs not retired are read back: fed at the first tick.
-    recovered: Vec<Input>,
     /// The last tick at which a job was read back.
     recalled: HashMap<JobId, Tick>,
     random: Random,
@@ -146,7 +144,6 @@ impl Program {
             facts: Vec::new(),
             jobs: Vec::new(),
             lookups: Vec::new(),
-            recovered: Vec::new(),
             recalled: HashMap::new(),
             random: Random::new(seed),
             answers: None,
@@ -168,7 +165,7 @@ impl Program {
 
     fn step(&mut self, tick: Tick, facts: &[Fact]) {
         let mut learned = facts.to_vec();
-        let mut inputs = std::mem::take(&mut self.recovered);
+        let mut inputs = Vec::new();
         for lookup in &mut self.lookups {
             lookup.waits = lookup.waits.saturating_sub(1);
         }
@@ -226,18 +223,26 @@ impl Program {
         jobs.chain(self.store.kept_samples()).collect()
     }
 
-    /// Dies, and comes back on `bench` with what the store holds; the first tick will be `tick`.
+    /// Dies, and comes back on `bench` with what the store holds, read at a tick of its own.
     ///
     /// Gives back the facts that were not settled, which the broker delivers again.
     pub(crate) fn restart(&mut self, mut bench: Bench, tick: Tick) -> Vec<Fact> {
         bench.restore(tick, self.kept());
-        self.bench = bench;
-        self.recovered = self.store.live();
-        for input in &self.recovered {
-            self.recalled.insert(input.job(), tick);
-        }
         // The minutes are the store's; all other views begin anew.
         self.shown = Shown::with_minutes(std::mem::take(&mut self.shown.minutes));
+        for some in self.store.live().chunks(7) {
+            some.iter().for_each(|input| drop(self.recalled.insert(input.job(), tick)));
+            bench.feed(tick, some.to_vec());
+        }
+        let mut sealed = bench.tick(tick, Vec::new());
+        assert!(sealed.records.is_empty(), "the store knows {:?}", sealed.records);
+        assert!(sealed.retired.is_empty(), "the store knows {:?}", sealed.retired);
+        // What this tick seals is in the store already.
+        sealed.minutes.clear();
+        self.shown.add(&sealed);
+        self.bench = bench;
+        self.agrees(tick);
+        self.last = tick;
         self.lookups.drain(..).map(|lookup| lookup.fact).collect()
     }
 

@@ -122,9 +122,10 @@ impl Writer {
             0 => Name::NONE,
             n => Name::new(QUEUES[random.below(n)]),
         };
-        let job_type = match random.once_in(10) {
-            true => Name::new(TYPES[random.below(self.n_types)]),
-            false => self.model.job_type,
+        let job_type = match random.below(20) {
+            0 => Name::NONE,
+            1 => Name::new(TYPES[random.below(self.n_types)]),
+            _ => self.model.job_type,
         };
         self.facts.push(Fact {
             event: EventId::from_u128(u128::from(random.next())),

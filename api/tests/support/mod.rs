@@ -1,0 +1,243 @@
+//! The service as the API sees it: a real store, a real dataflow, and a submitter that can fail.
+
+use std::sync::{Arc, Mutex, RwLock};
+
+use api::{App, Hosts, Readers, Readiness, router};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use contracts::{Micros, Reason};
+use ingress::submit::{Delivery, SubmitError, Submitter};
+use ingress::work::Work;
+use pipeline::Tick;
+use pipeline::dataflow::Config;
+use pipeline::fact::Input;
+use pipeline::worker::Pipeline;
+use serde_json::Value;
+use sinks::commit::{Accepted, Commit};
+use sinks::live::Live;
+use sinks::sqlite::Store;
+use tempfile::TempDir;
+use tokio::sync::{mpsc, watch};
+use tower::ServiceExt;
+
+/// 2026-11-21T10:00:00Z, the clock of all tests.
+pub const NOW: Micros = Micros(1_795_255_200_000_000);
+
+/// What becomes of the deliveries.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Deliveries {
+    /// They become durable at once.
+    Durable,
+    /// Nobody settles them.
+    Lost,
+    /// They are kept until [`Service::settle`].
+    Kept,
+    Refused(SubmitError),
+}
+
+/// Everything behind the API.
+struct Engine {
+    store: Store,
+    pipeline: Pipeline,
+    live: Arc<RwLock<Live>>,
+    tick: Tick,
+    deliveries: Deliveries,
+    kept: Vec<Delivery>,
+}
+
+impl Engine {
+    fn take(&mut self, delivery: Delivery) -> Result<(), SubmitError> {
+        match self.deliveries {
+            Deliveries::Durable => self.make_durable(delivery),
+            Deliveries::Lost => drop(delivery),
+            Deliveries::Kept => self.kept.push(delivery),
+            Deliveries::Refused(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Takes an event through a tick of its own.
+    fn make_durable(&mut self, Delivery { event, receipt }: Delivery) {
+        self.tick += 1;
+        let tick = self.tick;
+        self.pipeline.tick(tick, vec![Input::Fact(event.fact.clone())]).unwrap();
+        let mut commit = Commit::default();
+        while commit.sealed.upper <= tick {
+            let sealed = self.pipeline.sealed().unwrap();
+            commit.extend(Commit { sealed, ..Commit::default() });
+        }
+        let at = Micros(event.fact.at);
+        commit.events.push(Accepted { tick, event, late: false });
+        self.store.commit(&commit).unwrap();
+        let mut live = self.live.write().unwrap();
+        live.apply(&commit.sealed);
+        live.last_event = live.last_event.max(Some(at));
+        receipt.settle();
+    }
+}
+
+/// A service under test.
+pub struct Service {
+    router: Router,
+    engine: Arc<Mutex<Engine>>,
+    ready: watch::Sender<Readiness>,
+    work: mpsc::UnboundedReceiver<Work>,
+    refused: Arc<Mutex<Vec<Reason>>>,
+    _folder: TempDir,
+}
+
+impl Service {
+    /// A service that is ready, empty, and called by any name.
+    pub fn start() -> Service {
+        Service::with(false, Hosts::Any)
+    }
+
+    pub fn with(demo: bool, hosts: Hosts) -> Service {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let live = Arc::new(RwLock::new(Live::new(1)));
+        let config = Config { grid: 1, keep_records: true, ..Config::default() };
+        let engine = Arc::new(Mutex::new(Engine {
+            store,
+            pipeline: Pipeline::start(config, 1).unwrap(),
+            live: Arc::clone(&live),
+            tick: NOW.0 as Tick,
+            deliveries: Deliveries::Durable,
+            kept: Vec::new(),
+        }));
+        let (ready, is_ready) = watch::channel(Readiness::Ready);
+        let (to_do, work) = mpsc::unbounded_channel();
+        let refused = Arc::<Mutex<Vec<Reason>>>::default();
+        let router = router(App {
+            submitter: {
+                let engine = Arc::clone(&engine);
+                Submitter::new(move |delivery| engine.lock().unwrap().take(delivery))
+            },
+            live,
+            readers: {
+                let engine = Arc::clone(&engine);
+                Readers::new(move || engine.lock().unwrap().store.reader())
+            },
+            ready: is_ready,
+            work: to_do,
+            reject: {
+                let refused = Arc::clone(&refused);
+                Arc::new(move |reason| refused.lock().unwrap().push(reason))
+            },
+            metrics: prometheus::Registry::new(),
+            demo,
+            clock: Arc::new(|| NOW),
+            hosts,
+            instance: "test".to_owned(),
+        });
+        Service { router, engine, ready, work, refused, _folder: folder }
+    }
+
+    pub fn deliveries(&self, deliveries: Deliveries) {
+        self.engine.lock().unwrap().deliveries = deliveries;
+    }
+
+    /// Deliveries that wait for [`Service::settle`].
+    pub fn kept(&self) -> usize {
+        self.engine.lock().unwrap().kept.len()
+    }
+
+    /// Makes durable what was kept; how many events that were.
+    pub fn settle(&self) -> usize {
+        let mut engine = self.engine.lock().unwrap();
+        let kept = std::mem::take(&mut engine.kept);
+        let n = kept.len();
+        kept.into_iter().for_each(|delivery| engine.make_durable(delivery));
+        n
+    }
+
+    pub fn becomes(&self, readiness: Readiness) {
+        self.ready.send(readiness).unwrap();
+    }
+
+    /// The jobs given to the worker since the last call.
+    pub fn work(&mut self) -> Vec<Work> {
+        std::iter::from_fn(|| self.work.try_recv().ok()).collect()
+    }
+
+    /// The reasons counted so far.
+    pub fn refused(&self) -> Vec<Reason> {
+        self.refused.lock().unwrap().clone()
+    }
+
+    /// Handles requests, apart from this.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        send(self.router(), Method::GET, path, &[], "").await
+    }
+
+    /// Posts JSON.
+    pub async fn post(&self, path: &str, body: &str) -> Answer {
+        self.post_with(path, &[], body).await
+    }
+
+    /// Posts JSON with more headers.
+    pub async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let json = [&[("content-type", "application/json")], headers].concat();
+        send(self.router(), Method::POST, path, &json, body).await
+    }
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    /// The code of a problem, which it must be.
+    #[track_caller]
+    pub fn code(&self) -> String {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status.as_u16(), "{self:?}");
+        assert_eq!(problem["type"], "about:blank", "{self:?}");
+        assert!(!problem["detail"].as_str().unwrap().is_empty(), "{self:?}");
+        problem["code"].as_str().unwrap().to_owned()
+    }
+
+    /// The body of an answer with this status.
+    #[track_caller]
+    pub fn with(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        self.json()
+    }
+}
+
+pub async fn send(
+    router: Router,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<String>,
+) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = router.oneshot(request.body(Body::from(body.into())).unwrap()).await.unwrap();
+    let (head, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let text = String::from_utf8(body.to_vec()).unwrap();
+    Answer { status: head.status, headers: head.headers, text }
+}
