@@ -10,7 +10,7 @@ use contracts::view::{AttemptView, JobView, TimelineEntry};
 use contracts::{Event, EventId, Micros, decode};
 
 /// Completes `job` by what its events say, whatever their order.
-pub(crate) fn tell(job: &mut JobView, bodies: &[Vec<u8>]) {
+pub fn tell(job: &mut JobView, bodies: &[Vec<u8>]) {
     // Only what decodes is archived.
     let mut events: Vec<_> = bodies.iter().filter_map(|body| decode(body).ok()).collect();
     events.sort_by_key(|event| (standing(event), event.body));

@@ -42,6 +42,7 @@ use tokio::sync::{mpsc, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+pub use detail::tell;
 pub use readers::Readers;
 
 use metrics::Metrics;

@@ -25,7 +25,7 @@ pub(crate) struct Problem {
     errors: Vec<ProblemError>,
     /// The elements of a batch of which nothing was accepted.
     rejected: Option<Vec<RejectedElement>>,
-    retry_after_seconds: Option<u32>,
+    retry_after_seconds: Option<u16>,
 }
 
 impl Problem {
@@ -115,7 +115,7 @@ impl Problem {
         Problem { instance: Some(path.to_owned()), ..self }
     }
 
-    pub(crate) fn retry_after(self, seconds: u32) -> Problem {
+    pub(crate) fn retry_after(self, seconds: u16) -> Problem {
         Problem { retry_after_seconds: Some(seconds), ..self }
     }
 }

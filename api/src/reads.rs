@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use contracts::view::{Page, RecentJob, Stats};
@@ -174,11 +175,11 @@ pub(crate) async fn recent(
 /// A job with its attempts and its timeline.
 pub(crate) async fn job(
     State(api): State<Arc<Api>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     uri: Uri,
 ) -> Result<Json<At<JobView>>, Problem> {
     Params::of(&uri, &[])?;
-    let Some(id) = hyphenated(&id) else {
+    let Some(id) = id.ok().and_then(|Path(id)| hyphenated(&id)) else {
         let detail = "a job's id is a UUID of 36 characters with hyphens";
         return Err(Problem::bad_request("bad_id", detail).at(uri.path()));
     };

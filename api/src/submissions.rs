@@ -42,7 +42,7 @@ const MAX_AHEAD: i64 = 3_600_000_000;
 
 /// What becomes of one element.
 enum Element {
-    New(Submitted, Option<Work>),
+    New(Box<Submitted>, Option<Work>),
     /// It was submitted before.
     Archived(JobAccepted),
 }
@@ -101,7 +101,7 @@ pub(crate) async fn events(
     let outcome = |event: &&[u8]| {
         let event = contracts::decode(event)?;
         in_time(&event, now)?;
-        Ok(Element::New(Submitted::of(&event, false), None))
+        Ok(Element::New(Box::new(Submitted::of(&event, false)), None))
     };
     let outcomes = batch.elements().iter().map(outcome).collect();
     api.answer(&batch, outcomes, None).await
@@ -146,7 +146,7 @@ impl Api {
                 Ok(Element::New(event, work)) => {
                     let (job_id, event_id) = (event.fact.job, event.fact.event);
                     answer.accepted.push(JobAccepted { job_id, event_id });
-                    events.push(event);
+                    events.push(*event);
                     works.extend(work);
                 }
                 Ok(Element::Archived(accepted)) => answer.accepted.push(accepted),
@@ -193,7 +193,7 @@ fn respond(batch: &Batch<'_>, mut answer: BatchAccepted) -> Result<Response, Pro
 
 /// A job that is new.
 fn created(event: &Event<'_>) -> Element {
-    Element::New(Submitted::of(event, true), Some(gateway::work(event)))
+    Element::New(Box::new(Submitted::of(event, true)), Some(gateway::work(event)))
 }
 
 fn accepted(event: &Event<'_>) -> JobAccepted {

@@ -10,6 +10,7 @@ mod cli;
 mod data_dir;
 mod demo;
 mod engine;
+mod job_lines;
 mod keeper;
 mod log;
 mod metrics;

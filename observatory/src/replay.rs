@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -27,6 +28,7 @@ use pipeline::seal::Sealed;
 use pipeline::views::sliding::Steps;
 use pipeline::worker::Pipeline;
 
+use crate::job_lines::JobLines;
 use crate::{rules_file, table};
 
 /// Facts of a tick: enough to make the fixed cost of a tick small beside them.
@@ -48,12 +50,25 @@ pub(crate) struct Args {
     /// Order the stream by `occurredAt` first. Only alerts depend on the order.
     #[arg(long)]
     sort: bool,
+    /// Write every job to this file, a line of JSON each, sorted by id.
+    #[arg(long, value_name = "OUT")]
+    jobs: Option<PathBuf>,
+    /// What the lines are.
+    #[arg(long, value_enum, default_value = "native")]
+    format: Format,
     /// How to print the result: a table for people, JSON for programs.
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
     /// Threads that run the dataflow.
     #[arg(long, env = "OBSERVATORY_WORKERS", default_value_t = 1)]
     workers: usize,
+}
+
+/// What a stream is made of.
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// Events of our own contract.
+    Native,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -64,10 +79,16 @@ enum Output {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let rules = args.rules.as_deref().map(rules_file::read).transpose()?;
-    let mut seq = 0;
+    let Format::Native = args.format;
+    let lines = args.jobs.as_deref().map(JobLines::create).transpose()?;
+    let lines = Arc::new(Mutex::new(lines));
+    let decoding = Arc::clone(&lines);
     let stream = recorded::open(&args.file, move |event| {
-        seq += 1;
-        Fact::of(event, seq)
+        let mut lines = decoding.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lines) = &mut *lines {
+            lines.take(event);
+        }
+        Fact::of(event, 0)
     })?;
     let bar = progress_bar(&stream);
     let mut replay = Replay::start(args.workers, rules.map(|file| file.rules))?;
@@ -75,6 +96,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     outcome?;
     let snapshot = replay.finish()?;
+    if let Some(lines) = lines.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        lines.finish()?;
+    }
     print(&snapshot, args.output)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -81,3 +81,143 @@ impl Step {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use contracts::event::{EventId, Kind};
+    use timely::dataflow::InputHandle;
+    use timely::dataflow::operators::probe::Handle;
+    use timely::dataflow::operators::vec::Input as _;
+    use timely::dataflow::operators::{Inspect, Probe};
+
+    use super::*;
+    use crate::fact::Fact;
+    use crate::name::Name;
+    use crate::row::Row;
+    use crate::summary::Summary;
+    use crate::worker::single;
+
+    const STEP: Tick = 100;
+
+    /// A row of `job` that `at` tells from its others.
+    fn row(job: u128, at: i64) -> Option<Row> {
+        let fact = Fact {
+            job: JobId::from_u128(job),
+            event: EventId::nil(),
+            at,
+            created_at: 0,
+            seq: 0,
+            job_type: Name::NONE,
+            queue: Name::NONE,
+            worker: Name::NONE,
+            attempt: 1,
+            kind: Kind::Created,
+            inferred: false,
+            looked_up: false,
+        };
+        Some(Row::of(fact.job, &Summary::of(&fact), false))
+    }
+
+    fn change(old: Option<Row>, new: Option<Row>) -> Change {
+        Change { old, new }
+    }
+
+    /// What has left by the end of each tick, sorted by job.
+    fn composed(step: Tick, ticks: Vec<(Tick, Vec<Change>)>) -> Vec<(Tick, Vec<(Change, Tick)>)> {
+        let mut worker = single();
+        let probe = Handle::new();
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let mut input: InputHandle<Tick, CapacityContainerBuilder<Vec<(Change, Tick)>>> =
+            worker.dataflow(|scope| {
+                let (handle, changes) = scope.new_input();
+                let seen = Rc::clone(&seen);
+                on_grid(changes, step)
+                    .inspect(move |change| seen.borrow_mut().push(change.clone()))
+                    .probe_with(&probe);
+                handle
+            });
+        let mut left = Vec::new();
+        for (tick, changes) in ticks {
+            input.advance_to(tick);
+            changes.into_iter().for_each(|change| input.send((change, tick)));
+            input.advance_to(tick + 1);
+            input.flush();
+            // What is still on its way holds the frontier at its grid time.
+            let passed = (tick + 1).min(tick / step * step + 1);
+            worker.step_while(|| probe.less_than(&passed));
+            let mut changes = seen.take();
+            changes.sort_by_key(|(change, _)| (change.job(), change.new.is_none()));
+            if !changes.is_empty() {
+                left.push((tick, changes));
+            }
+        }
+        left
+    }
+
+    #[test]
+    fn the_grid_time_of_a_tick_is_the_multiple_that_has_not_passed() {
+        assert_eq!([0, 1, 99, 100, 101].map(|tick| grid_time(tick, STEP)), [0, 100, 100, 100, 200]);
+        assert_eq!([0, 1, 7].map(|tick| grid_time(tick, 1)), [0, 1, 7]);
+    }
+
+    #[test]
+    fn the_changes_of_a_step_leave_as_one_at_its_end() {
+        let ticks = vec![
+            (1, vec![change(None, row(1, 1))]),
+            (40, vec![change(row(1, 1), row(1, 2)), change(None, row(2, 1))]),
+            (99, vec![change(row(1, 2), row(1, 3))]),
+            (100, vec![]),
+        ];
+        let left = vec![(change(None, row(1, 3)), 100), (change(None, row(2, 1)), 100)];
+        assert_eq!(composed(STEP, ticks), [(100, left)]);
+    }
+
+    #[test]
+    fn a_tick_on_the_grid_belongs_to_the_step_that_it_ends() {
+        let ticks = vec![
+            (100, vec![change(None, row(1, 1))]),
+            (101, vec![change(row(1, 1), row(1, 2))]),
+            (250, vec![]),
+        ];
+        let left = vec![
+            (100, vec![(change(None, row(1, 1)), 100)]),
+            (250, vec![(change(row(1, 1), row(1, 2)), 200)]),
+        ];
+        assert_eq!(composed(STEP, ticks), left);
+    }
+
+    #[test]
+    fn what_is_undone_within_a_step_was_never_there() {
+        let ticks = vec![
+            (10, vec![change(None, row(1, 1))]),
+            (110, vec![change(row(1, 1), row(1, 2))]),
+            (120, vec![change(row(1, 2), row(1, 1))]),
+            (300, vec![]),
+        ];
+        assert_eq!(composed(STEP, ticks), [(110, vec![(change(None, row(1, 1)), 100)])]);
+    }
+
+    #[test]
+    fn a_second_row_that_leaves_is_not_mixed_up_with_the_one_that_stays() {
+        let stale = Row { retired: true, ..row(1, 9).unwrap() };
+        let ticks = vec![
+            (10, vec![change(None, row(1, 1))]),
+            (20, vec![change(row(1, 1), row(1, 2)), change(Some(stale.clone()), None)]),
+            (30, vec![change(row(1, 2), row(1, 3))]),
+            (100, vec![]),
+        ];
+        let left = vec![(change(None, row(1, 3)), 100), (change(Some(stale), None), 100)];
+        assert_eq!(composed(STEP, ticks), [(100, left)]);
+    }
+
+    #[test]
+    fn a_step_of_one_passes_everything_on_as_it_is() {
+        let first = change(None, row(1, 1));
+        let second = change(row(1, 1), row(1, 2));
+        let ticks = vec![(5, vec![first.clone()]), (6, vec![second.clone()])];
+        assert_eq!(composed(1, ticks), [(5, vec![(first, 5)]), (6, vec![(second, 6)])]);
+    }
+}

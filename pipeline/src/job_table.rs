@@ -159,3 +159,166 @@ impl JobTable {
 fn spread(fingerprint: u32) -> u64 {
     u64::from(fingerprint).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use contracts::event::{EventId, Kind};
+    use proptest::prelude::{any, proptest};
+
+    use super::*;
+    use crate::fact::Fact;
+    use crate::name::Name;
+
+    fn job(n: u128) -> JobId {
+        JobId::from_u128(n)
+    }
+
+    /// An entry that `tick` tells from others of its job.
+    fn entry(job: JobId, tick: Tick) -> Entry {
+        let fact = Fact {
+            job,
+            event: EventId::nil(),
+            at: 0,
+            created_at: 0,
+            seq: 0,
+            job_type: Name::NONE,
+            queue: Name::NONE,
+            worker: Name::NONE,
+            attempt: 1,
+            kind: Kind::Created,
+            inferred: false,
+            looked_up: false,
+        };
+        Entry {
+            job,
+            summary: Summary::of(&fact),
+            tick,
+            abandoned_at: 0,
+            touched: false,
+            retiring: false,
+            recalled: false,
+            unsaved: false,
+        }
+    }
+
+    impl JobTable {
+        fn put(&mut self, job: JobId, tick: Tick) {
+            self.insert(self.place(job), entry(job, tick));
+        }
+
+        fn take(&mut self, job: JobId) {
+            let index = self.find(self.place(job), job).unwrap();
+            self.remove(index);
+        }
+
+        fn tick_of(&self, job: JobId) -> Option<Tick> {
+            let entry = self.get(self.find(self.place(job), job)?);
+            assert_eq!(entry.job, job);
+            Some(entry.tick)
+        }
+
+        /// Records that the shards have room for.
+        fn room(&self) -> usize {
+            self.shards.iter().map(HashTable::capacity).sum()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_holds_what_a_map_holds(seed in any::<u64>(), n_jobs in 1..4000_u128) {
+            let mut random = seed;
+            let mut table = JobTable::new();
+            let mut map = HashMap::new();
+            for tick in 0..8000 {
+                // Grows and shrinks in turn.
+                random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                let id = job(u128::from(random >> 33) % n_jobs);
+                let growing = tick % 2000 < 1200;
+                match map.get(&id) {
+                    None if growing => {
+                        table.put(id, tick);
+                        map.insert(id, tick);
+                    }
+                    Some(_) if !growing => {
+                        table.take(id);
+                        map.remove(&id);
+                    }
+                    known => assert_eq!(table.tick_of(id).as_ref(), known),
+                }
+                assert_eq!(table.len, map.len());
+            }
+            for id in (0..n_jobs).map(job) {
+                assert_eq!(table.tick_of(id).as_ref(), map.get(&id), "{id}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_job_is_lost_while_it_grows_or_shrinks() {
+        let n = 40_000;
+        let mut table = JobTable::new();
+        for i in 0..n {
+            table.put(job(i), i as Tick);
+        }
+        assert!((0..n).all(|i| table.tick_of(job(i)) == Some(i as Tick)));
+        // The first, the last and the middle, in turn: the last takes the place of each.
+        for i in (0..n).filter(|i| i % 3 != 0) {
+            table.take(job(i));
+        }
+        for i in 0..n {
+            let there = (i % 3 == 0).then_some(i as Tick);
+            assert_eq!(table.tick_of(job(i)), there);
+        }
+    }
+
+    #[test]
+    fn memory_follows_the_jobs_that_are_left() {
+        let mut table = JobTable::new();
+        for i in 0..50_000 {
+            table.put(job(i), 0);
+        }
+        let (chunks, room) = (table.chunks.len(), table.room());
+        assert!(chunks == 49 && room < 150_000, "{chunks} chunks, room for {room}");
+        for i in 10..50_000 {
+            table.take(job(i));
+        }
+        let (chunks, room) = (table.chunks.len(), table.room());
+        assert!(chunks <= 2 && room < 4 * SHARDS, "{chunks} chunks, room for {room}");
+        (0..10).for_each(|i| table.take(job(i)));
+        assert_eq!(table.len, 0);
+        table.put(job(7), 7);
+        assert_eq!(table.tick_of(job(7)), Some(7));
+    }
+
+    #[test]
+    fn jobs_with_one_fingerprint_are_told_apart() {
+        let mut table = JobTable::new();
+        let place = table.place(job(1));
+        let [one, other] = [1, 2].map(|n| table.insert(place, entry(job(n), 0)));
+        assert_eq!(table.find(place, job(1)), Some(one));
+        assert_eq!(table.find(place, job(2)), Some(other));
+        assert_eq!(table.find(place, job(3)), None);
+    }
+
+    #[test]
+    fn the_last_shard_has_twice_the_share_of_the_first() {
+        let table = JobTable::new();
+        let mut shares = [0_u32; SHARDS];
+        (0..200_000).for_each(|i| shares[table.place(job(i)).shard] += 1);
+        let quarter = SHARDS / 4;
+        let first: u32 = shares[..quarter].iter().sum();
+        let last: u32 = shares[SHARDS - quarter..].iter().sum();
+        // From 1 to 1.19, and from 1.68 to 2.
+        let ratio = f64::from(last) / f64::from(first);
+        assert!((1.6..1.76).contains(&ratio), "{first} and {last}");
+        assert!(shares.iter().all(|share| (300..1500).contains(share)), "{shares:?}");
+    }
+
+    #[test]
+    fn an_entry_takes_at_most_160_bytes() {
+        assert!(size_of::<Entry>() <= 160, "{} bytes", size_of::<Entry>());
+        assert!(size_of::<Slot>() <= 8);
+    }
+}

@@ -39,3 +39,37 @@ impl Wheel {
         self.slots.pop_first()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tick_is_due_at_the_next_whole_second_and_never_before() {
+        for (tick, slot) in [(0, 0), (1, 1), (SLOT - 1, 1), (SLOT, 1), (SLOT + 1, 2)] {
+            assert_eq!(Wheel::slot(tick), slot, "{tick}");
+            assert!(Tick::from(Wheel::slot(tick)) * SLOT >= tick);
+        }
+    }
+
+    #[test]
+    fn slots_come_in_the_order_of_time_with_all_their_jobs() {
+        let mut wheel = Wheel::default();
+        let job = JobId::from_u128;
+        for (tick, n) in [(5 * SLOT, 1), (2 * SLOT, 2), (4 * SLOT + 1, 3), (2 * SLOT - 1, 4)] {
+            wheel.enter(Wheel::slot(tick), job(n));
+        }
+        assert_eq!(wheel.next(), Some(2 * SLOT));
+        assert_eq!(wheel.take(), Some((2, vec![job(2), job(4)])));
+        assert_eq!(wheel.next(), Some(5 * SLOT));
+        assert_eq!(wheel.take(), Some((5, vec![job(1), job(3)])));
+        assert_eq!((wheel.next(), wheel.take()), (None, None));
+    }
+
+    #[test]
+    fn the_end_of_time_is_a_slot_as_well() {
+        let mut wheel = Wheel::default();
+        wheel.enter(Wheel::slot(Tick::MAX), JobId::nil());
+        assert_eq!(wheel.next(), Some(Tick::from(u32::MAX) * SLOT));
+    }
+}

@@ -1,14 +1,12 @@
 //! What is submitted: when it is confirmed, what is refused, and what a repeat does.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Deliveries, Service, send};
 use axum::http::{Method, StatusCode};
 use contracts::Reason;
 use ingress::submit::SubmitError;
 use serde_json::{Value, json};
-use support::{Deliveries, Service, send};
 use uuid::Uuid;
 
 const JOB: &str = r#"{"type":"email.send"}"#;
@@ -103,6 +101,15 @@ async fn a_store_that_is_behind_asks_to_come_back() {
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, code));
         assert!(answer.header("retry-after").parse::<u32>().unwrap() > 0);
     }
+}
+
+#[tokio::test]
+async fn a_fault_of_ours_is_an_error_like_others() {
+    let service = Service::start();
+    service.deliveries(Deliveries::Faulty);
+    let answer = service.post("/jobs", JOB).await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (500, "internal"));
+    assert!(!answer.text.contains("secret"));
 }
 
 #[tokio::test]
@@ -244,7 +251,8 @@ async fn a_body_that_says_it_is_too_large_is_not_read() {
 #[tokio::test]
 async fn a_body_is_read_as_far_as_it_is_allowed_to_go() {
     let service = Service::start();
-    let padded = |bytes: usize| format!("{:1$}", r#"{"eventType":"none"}"#, bytes);
+    let event = r#"{"eventType":"none"}"#;
+    let padded = |bytes: usize| format!("{event}{}", " ".repeat(bytes - event.len()));
     let answer = service.post("/events", &padded(262_144)).await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "unknown_type"));
     let answer = service.post("/events", &padded(262_145)).await;

@@ -1,10 +1,8 @@
 //! Every error is problem+json, with the code and the place that clients can rely on.
 
-mod support;
-
+use crate::support::{Service, send};
 use api::Hosts;
 use axum::http::Method;
-use support::{Service, send};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 

@@ -1,11 +1,9 @@
 //! What is read: that it is true at its moment, and how it looks.
 
-mod support;
-
+use crate::support::{Service, send};
 use api::{Hosts, Readiness};
 use axum::http::Method;
 use serde_json::{Value, json};
-use support::{Service, send};
 
 /// Submits a job, and takes it to `event_type` if that is not its creation.
 async fn job(service: &Service, job: Value, event_type: &str) -> String {

@@ -22,11 +22,11 @@ use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 /// 2026-11-21T10:00:00Z, the clock of all tests.
-pub const NOW: Micros = Micros(1_795_255_200_000_000);
+pub(crate) const NOW: Micros = Micros(1_795_255_200_000_000);
 
 /// What becomes of the deliveries.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Deliveries {
+pub(crate) enum Deliveries {
     /// They become durable at once.
     Durable,
     /// Nobody settles them.
@@ -34,6 +34,8 @@ pub enum Deliveries {
     /// They are kept until [`Service::settle`].
     Kept,
     Refused(SubmitError),
+    /// Whoever takes them panics.
+    Faulty,
 }
 
 /// Everything behind the API.
@@ -53,6 +55,7 @@ impl Engine {
             Deliveries::Lost => drop(delivery),
             Deliveries::Kept => self.kept.push(delivery),
             Deliveries::Refused(error) => return Err(error),
+            Deliveries::Faulty => panic!("a secret of the inside"),
         }
         Ok(())
     }
@@ -78,7 +81,7 @@ impl Engine {
 }
 
 /// A service under test.
-pub struct Service {
+pub(crate) struct Service {
     router: Router,
     engine: Arc<Mutex<Engine>>,
     ready: watch::Sender<Readiness>,
@@ -89,11 +92,11 @@ pub struct Service {
 
 impl Service {
     /// A service that is ready, empty, and called by any name.
-    pub fn start() -> Service {
+    pub(crate) fn start() -> Service {
         Service::with(false, Hosts::Any)
     }
 
-    pub fn with(demo: bool, hosts: Hosts) -> Service {
+    pub(crate) fn with(demo: bool, hosts: Hosts) -> Service {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let live = Arc::new(RwLock::new(Live::new(1)));
@@ -134,17 +137,17 @@ impl Service {
         Service { router, engine, ready, work, refused, _folder: folder }
     }
 
-    pub fn deliveries(&self, deliveries: Deliveries) {
+    pub(crate) fn deliveries(&self, deliveries: Deliveries) {
         self.engine.lock().unwrap().deliveries = deliveries;
     }
 
     /// Deliveries that wait for [`Service::settle`].
-    pub fn kept(&self) -> usize {
+    pub(crate) fn kept(&self) -> usize {
         self.engine.lock().unwrap().kept.len()
     }
 
     /// Makes durable what was kept; how many events that were.
-    pub fn settle(&self) -> usize {
+    pub(crate) fn settle(&self) -> usize {
         let mut engine = self.engine.lock().unwrap();
         let kept = std::mem::take(&mut engine.kept);
         let n = kept.len();
@@ -152,36 +155,41 @@ impl Service {
         n
     }
 
-    pub fn becomes(&self, readiness: Readiness) {
+    pub(crate) fn becomes(&self, readiness: Readiness) {
         self.ready.send(readiness).unwrap();
     }
 
     /// The jobs given to the worker since the last call.
-    pub fn work(&mut self) -> Vec<Work> {
+    pub(crate) fn work(&mut self) -> Vec<Work> {
         std::iter::from_fn(|| self.work.try_recv().ok()).collect()
     }
 
     /// The reasons counted so far.
-    pub fn refused(&self) -> Vec<Reason> {
+    pub(crate) fn refused(&self) -> Vec<Reason> {
         self.refused.lock().unwrap().clone()
     }
 
     /// Handles requests, apart from this.
-    pub fn router(&self) -> Router {
+    pub(crate) fn router(&self) -> Router {
         self.router.clone()
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         send(self.router(), Method::GET, path, &[], "").await
     }
 
     /// Posts JSON.
-    pub async fn post(&self, path: &str, body: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
         self.post_with(path, &[], body).await
     }
 
     /// Posts JSON with more headers.
-    pub async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) async fn post_with(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         let json = [&[("content-type", "application/json")], headers].concat();
         send(self.router(), Method::POST, path, &json, body).await
     }
@@ -189,25 +197,25 @@ impl Service {
 
 /// What was answered.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
     /// The code of a problem, which it must be.
     #[track_caller]
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         let problem = self.json();
         assert_eq!(problem["status"], self.status.as_u16(), "{self:?}");
@@ -218,13 +226,13 @@ impl Answer {
 
     /// The body of an answer with this status.
     #[track_caller]
-    pub fn with(&self, status: u16) -> Value {
+    pub(crate) fn with(&self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
         self.json()
     }
 }
 
-pub async fn send(
+pub(crate) async fn send(
     router: Router,
     method: Method,
     path: &str,

@@ -1,0 +1,130 @@
+//! `replay --jobs`: every job of a stream as a line, in the shape of the API, sorted by id.
+//!
+//! What a job's events said in full is not in the dataflow, so their bodies wait in a temporary
+//! file, sixteen bytes of memory for each, until the stream has ended.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use contracts::event::ErrorInfo;
+use contracts::view::JobView;
+use contracts::{Event, JobId, Micros};
+use pipeline::fact::Fact;
+use pipeline::row::Row;
+use pipeline::summary::{Standing, Summary, UNKNOWN};
+
+/// The bodies of a stream, by job.
+pub(crate) struct JobLines {
+    out: PathBuf,
+    bodies: BufWriter<File>,
+    /// Bytes written.
+    length: u64,
+    by_job: BTreeMap<JobId, Vec<Place>>,
+    /// The first failure to write a body.
+    failed: Option<io::Error>,
+}
+
+/// Where a body lies.
+#[derive(Clone, Copy)]
+struct Place {
+    start: u64,
+    length: u32,
+}
+
+impl JobLines {
+    /// Collects for the file `out`, which is created now, so that a bad path is told early.
+    pub(crate) fn create(out: &Path) -> anyhow::Result<JobLines> {
+        File::create(out).with_context(|| format!("cannot write to {}", out.display()))?;
+        let bodies = tempfile::tempfile().context("cannot create a temporary file")?;
+        Ok(JobLines {
+            out: out.to_owned(),
+            bodies: BufWriter::new(bodies),
+            length: 0,
+            by_job: BTreeMap::new(),
+            failed: None,
+        })
+    }
+
+    /// Takes an event in.
+    pub(crate) fn take(&mut self, event: &Event<'_>) {
+        if self.failed.is_some() {
+            return;
+        }
+        // The contract bounds a body at 256 KiB.
+        let place = Place { start: self.length, length: event.body.len() as u32 };
+        self.by_job.entry(event.job.id).or_default().push(place);
+        self.length += event.body.len() as u64;
+        self.failed = self.bodies.write_all(event.body).err();
+    }
+
+    /// Writes the lines.
+    pub(crate) fn finish(self) -> anyhow::Result<()> {
+        let JobLines { out, bodies, by_job, failed, .. } = self;
+        let place = out.display().to_string();
+        failed.map_or(Ok(()), Err).context("cannot write to a temporary file")?;
+        let mut bodies = bodies.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let mut lines = BufWriter::new(File::create(&out)?);
+        for (job, places) in by_job {
+            let bodies = places.into_iter().map(|place| read(&mut bodies, place));
+            let bodies = bodies.collect::<Result<Vec<_>, _>>()?;
+            if let Some(view) = view(job, &bodies) {
+                serde_json::to_writer(&mut lines, &view)?;
+                lines.write_all(b"\n").with_context(|| format!("cannot write to {place}"))?;
+            }
+        }
+        lines.flush().with_context(|| format!("cannot write to {place}"))
+    }
+}
+
+fn read(file: &mut File, place: Place) -> io::Result<Vec<u8>> {
+    let mut body = vec![0; place.length as usize];
+    file.seek(SeekFrom::Start(place.start))?;
+    file.read_exact(&mut body)?;
+    Ok(body)
+}
+
+/// The job that these events, all about it, come to.
+fn view(job: JobId, bodies: &[Vec<u8>]) -> Option<JobView> {
+    let events: Vec<Event<'_>> =
+        bodies.iter().filter_map(|body| contracts::decode(body).ok()).collect();
+    let facts: Vec<Fact> = events.iter().map(|event| Fact::of(event, 0)).collect();
+    let mut summary = Summary::of(facts.first()?);
+    for fact in &facts {
+        summary.join(&Summary::of(fact));
+    }
+    // The greater body breaks a tie between contents of one event id.
+    let greatest = |wanted: &dyn Fn(&Event<'_>) -> bool| {
+        let both = events.iter().zip(&facts).filter(|(event, _)| wanted(event));
+        both.max_by_key(|(event, fact)| (Standing::of(fact), event.body)).map(|(event, _)| event)
+    };
+    let row = Row::of(job, &summary, false);
+    let known = |time: i64| (time != UNKNOWN).then_some(Micros(time));
+    let text = |name: pipeline::name::Name| name.some().map(|text| text.to_string());
+    let mut view = JobView {
+        id: job,
+        job_type: row.job_type.to_string(),
+        status: row.state,
+        state: row.state,
+        inferred: row.inferred,
+        created_at: Micros(row.created),
+        validated_at: known(summary.validated),
+        started_at: known(row.started),
+        finished_at: known(row.finished),
+        queue: text(row.queue),
+        worker: text(row.worker),
+        attempt: summary.top.attempt,
+        error: greatest(&|_| true)
+            .and_then(|event| event.job.error.as_ref().map(ErrorInfo::from)),
+        payload: None,
+        metadata: greatest(&|event| event.job.metadata.is_some())
+            .and_then(|event| serde_json::from_str(event.job.metadata?).ok()),
+        retired: false,
+        attempts: Vec::new(),
+        timeline: Vec::new(),
+    };
+    api::tell(&mut view, bodies);
+    Some(view)
+}
