@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
@@ -115,11 +115,7 @@ fn explain(response: &mut Response) {
     if explained || !(status.is_client_error() || status.is_server_error()) {
         return;
     }
-    let allow = response.headers_mut().remove(ALLOW);
     *response = Problem::of_status(status).into_response();
-    if let Some(allow) = allow {
-        response.headers_mut().insert(ALLOW, allow);
-    }
 }
 
 fn dress(headers: &mut HeaderMap, correlation_id: Uuid) {

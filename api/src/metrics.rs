@@ -119,6 +119,8 @@ impl Metrics {
 struct JobsByState {
     live: Arc<RwLock<Live>>,
     gauge: IntGaugeVec,
+    /// Two that ask at once would mix their moments.
+    turn: Mutex<()>,
 }
 
 impl JobsByState {
@@ -127,7 +129,7 @@ impl JobsByState {
             Opts::new("observatory_jobs", "Jobs that are not retired, by state."),
             &["state"],
         )?;
-        Ok(JobsByState { live, gauge })
+        Ok(JobsByState { live, gauge, turn: Mutex::default() })
     }
 }
 
@@ -137,14 +139,15 @@ impl Collector for JobsByState {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut jobs = [0; JobState::ALL.len()];
-        // The lock is held while the gauges are set, so that they are of one moment.
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
         for (cell, n) in live.now().cells() {
             if let Cell::Live { state, .. } = cell {
                 jobs[*state as usize] += n;
             }
         }
+        drop(live);
         for (state, jobs) in JobState::ALL.into_iter().zip(jobs) {
             let jobs = i64::try_from(jobs).unwrap_or(i64::MAX);
             self.gauge.with_label_values(&[state.as_str()]).set(jobs);

@@ -126,7 +126,8 @@ function drawDropped() {
 
 function drawList() {
   table("recent", list.items.map((job) => [
-    { text: job.id.slice(0, 8), name: "mono", link: `/api/v1/jobs/${encodeURIComponent(job.id)}`, title: job.id },
+    // The end of an id tells jobs apart; the beginning of most is the time.
+    { text: `…${job.id.slice(-8)}`, name: "mono", link: `/api/v1/jobs/${encodeURIComponent(job.id)}`, title: job.id },
     { text: job.type, name: "mono" },
     stateCell(job.state),
     job.queue ?? "–",
@@ -190,7 +191,7 @@ async function refresh() {
   } catch (error) {
     if (turn !== asked) return;
     const why = error.name === "TimeoutError" ? "no answer in time" : error.message;
-    trouble = `Cannot refresh: ${why}. What is shown is the last that arrived; trying again.`;
+    trouble = `Cannot refresh: ${why}. Trying again${snapshot ? "; what is shown is the last that arrived" : ""}.`;
   }
   draw();
 }

@@ -7,7 +7,7 @@
 //!
 //! The client's object goes into the event as the text that it is, with the members that it lacks
 //! put in front. So unknown members, the order of keys and the spelling of numbers are kept, and
-//! the last word on it has [`contracts::decode`], as on every other event.
+//! the last word on it has [`contracts::decode()`], as on every other event.
 //!
 //! # Invariants
 //!

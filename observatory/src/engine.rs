@@ -22,10 +22,10 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use contracts::{JobId, Reason};
+use contracts::Reason;
 use ingress::ledger::Ledger;
 use ingress::submit::{Delivery, Receipt};
-use pipeline::fact::{Fact, Input, Record};
+use pipeline::fact::{Answer, Fact, Input};
 use pipeline::rules::Rule;
 use pipeline::seal::Sealed;
 use pipeline::worker::{Pipeline, Stopped};
@@ -53,7 +53,7 @@ pub(crate) enum Msg {
     Rejected(Reason),
     Sealed(Sealed),
     /// What the store knows of jobs that facts named and that are not in memory.
-    Found(Vec<(Fact, Option<Record>)>),
+    Found(Vec<Answer>),
     /// Let what is inside come out, then stop.
     Drain,
 }
@@ -91,7 +91,7 @@ pub(crate) struct Engine {
     /// Deliveries of the next tick.
     open: Vec<Delivery>,
     /// Facts of the next tick that have been looked up.
-    found: Vec<(Fact, Option<Record>)>,
+    found: Vec<Answer>,
     rules: Vec<(Rule, Diff)>,
     rejected: BTreeMap<Reason, u64>,
     last_tick: Tick,
@@ -186,13 +186,10 @@ impl Engine {
         if !self.open.is_empty() {
             self.metrics.tick_events.observe(self.open.len() as f64);
         }
-        let mut inputs = Vec::with_capacity(self.open.len() + 2 * self.found.len());
-        let mut stored = BTreeMap::<JobId, Record>::new();
-        for (mut fact, record) in self.found.drain(..) {
-            fact.looked_up = true;
-            self.ledger.resume(fact.seq, tick);
-            stored.extend(record.map(|record| (record.job, record)));
-            inputs.push(Input::Fact(fact));
+        let mut inputs = Vec::with_capacity(self.open.len() + self.found.len());
+        for answer in self.found.drain(..) {
+            self.ledger.resume(answer.fact.seq, tick);
+            inputs.push(Input::Answer(Box::new(answer)));
         }
         for delivery in self.open.drain(..) {
             let mut fact = delivery.event.fact.clone();
@@ -202,9 +199,6 @@ impl Engine {
                 inputs.push(Input::Fact(fact));
             }
         }
-        // What the store knew comes first.
-        let stored = stored.into_values().map(|record| Input::Stored(Box::new(record)));
-        let inputs = stored.chain(inputs).collect();
         if !self.rules.is_empty() {
             self.pipeline.rules(tick, std::mem::take(&mut self.rules))?;
         }

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use pipeline::fact::Answer;
 use sinks::live::Live;
 use sinks::sqlite::{Archived, Error, Store};
 
@@ -116,9 +117,10 @@ impl Keeper {
         }
         receipts.into_iter().for_each(ingress::submit::Receipt::settle);
         if !lookups.is_empty() {
+            let read_at = commit.sealed.upper;
             let found = lookups.into_iter().map(|fact| {
                 let record = self.store.lookup(fact.job)?;
-                Ok((fact, record))
+                Ok(Answer { fact, record, read_at })
             });
             let found = found.collect::<Result<_, Error>>()?;
             // The engine waits for it before it stops.

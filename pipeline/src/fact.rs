@@ -27,8 +27,6 @@ pub struct Fact {
     pub kind: Kind,
     /// Concluded by us, not reported; ranks below every reported fact of its attempt.
     pub inferred: bool,
-    /// The store has been asked about the job, and what it knew precedes this fact.
-    pub looked_up: bool,
 }
 
 impl Fact {
@@ -50,7 +48,6 @@ impl Fact {
             attempt: job.attempt,
             kind: event.kind,
             inferred: false,
-            looked_up: false,
         }
     }
 }
@@ -68,15 +65,26 @@ pub struct Record {
     pub retired_at: Option<Tick>,
 }
 
+/// A fact that was looked up, and what the store said of its job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    pub fact: Fact,
+    pub record: Option<Record>,
+    /// The first tick that was not durable when the store was asked.
+    pub read_at: Tick,
+}
+
 /// What the job-state operator is fed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Input {
     Fact(Fact),
-    /// Read back from a store, at a restart or because a fact named a job not in memory.
+    /// Read back from a store at a restart.
     ///
-    /// A restart feeds them at a tick of its own, and does not write what that tick seals: it is
-    /// what the store has.
+    /// They come at a tick of their own, and what that tick seals is not written: it is what the
+    /// store has.
     Stored(Box<Record>),
+    /// A fact of a job that was not in memory, again.
+    Answer(Box<Answer>),
 }
 
 impl Input {
@@ -85,6 +93,7 @@ impl Input {
         match self {
             Input::Fact(fact) => fact.job,
             Input::Stored(record) => record.job,
+            Input::Answer(answer) => answer.fact.job,
         }
     }
 }

@@ -116,7 +116,6 @@ mod tests {
             attempt: 1,
             kind: Kind::Created,
             inferred: false,
-            looked_up: false,
         };
         Some(Row::of(fact.job, &Summary::of(&fact), false))
     }

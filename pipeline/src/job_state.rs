@@ -15,7 +15,9 @@
 //! 1. At every tick a job has at most one change, from the row it had before the tick.
 //! 2. The rows after a tick depend on the *set* of facts up to it (retention aside).
 //! 3. A fact about a job that is not here, and may have been retired, never makes a row by itself:
-//!    it leaves on `lookups`, to come back at a later tick behind what the store knows.
+//!    it leaves on `lookups`, to come back at a later tick with what the store knows. If the job
+//!    was here in between and has been retired again, the store knows more by now: the fact leaves
+//!    once more.
 //! 4. Retiring and recalling a job are changes of its row's `retired`, so every view that counts
 //!    both sides of it is untouched.
 //! 5. When the input closes, time stops: no timer fires.
@@ -24,9 +26,10 @@
 //!
 //! O(1) per fact; memory is that of [`crate::job_table`] and 16 to 32 bytes per job in the wheel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use contracts::event::JobId;
+use hashbrown::HashMap;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Capability;
@@ -35,7 +38,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::{StreamVec, operators::InputCapability};
 
 use crate::Tick;
-use crate::fact::{Fact, Input, Record};
+use crate::fact::{Answer, Fact, Input, Record};
 use crate::job_table::{Entry, Index, JobTable};
 use crate::retention::Retention;
 use crate::row::{Change, Changes, Row};
@@ -52,6 +55,37 @@ pub struct Jobs<'s> {
 /// Longest window plus its step, in µs: a finished job stays until it has left every window.
 const IN_WINDOWS: i64 = 3_660_000_000;
 
+/// How long it is remembered that a job was retired, in µs; an older answer is not believed.
+const REMEMBERED: Tick = 60_000_000;
+
+/// The jobs retired in the last [`REMEMBERED`].
+#[derive(Default)]
+struct RetiredLately {
+    at: HashMap<JobId, Tick>,
+    in_order: VecDeque<(Tick, JobId)>,
+}
+
+impl RetiredLately {
+    fn add(&mut self, tick: Tick, job: JobId) {
+        self.at.insert(job, tick);
+        self.in_order.push_back((tick, job));
+        while let Some(&(at, job)) = self.in_order.front()
+            && at + REMEMBERED < tick
+        {
+            self.in_order.pop_front();
+            // It may have been retired again since.
+            if self.at.get(&job) == Some(&at) {
+                self.at.remove(&job);
+            }
+        }
+    }
+
+    /// Whether `job` was retired at `since` or later.
+    fn contains(&self, job: JobId, since: Tick) -> bool {
+        self.at.get(&job).is_some_and(|&at| at >= since)
+    }
+}
+
 /// The states of the jobs of one worker, without the dataflow around them.
 struct JobStates {
     /// Without it nothing is retired, given up or looked up.
@@ -64,6 +98,7 @@ struct JobStates {
     /// Rows that a record read back takes out of the totals, for jobs already here.
     recalled: Vec<Change>,
     lookups: Vec<(Fact, Tick)>,
+    retired_lately: RetiredLately,
 }
 
 impl JobStates {
@@ -76,6 +111,7 @@ impl JobStates {
             touched: Vec::new(),
             recalled: Vec::new(),
             lookups: Vec::new(),
+            retired_lately: RetiredLately::default(),
         }
     }
 
@@ -83,21 +119,15 @@ impl JobStates {
         match input {
             Input::Fact(fact) => self.learn(tick, fact),
             Input::Stored(record) => self.recall(tick, *record),
+            Input::Answer(answer) => self.answered(tick, *answer),
         }
     }
 
     fn learn(&mut self, tick: Tick, fact: Fact) {
         let place = self.table.place(fact.job);
         let Some(index) = self.table.find(place, fact.job) else {
-            let known_new = match &self.retention {
-                Some(retention) => fact.looked_up || retention.young(fact.created_at, tick),
-                None => true,
-            };
-            if known_new {
-                self.insert(tick, fact.job, Summary::of(&fact));
-                if let Some(retention) = &self.retention {
-                    self.wheel.enter(Wheel::slot(tick + retention.retire_after), fact.job);
-                }
+            if self.retention.is_none_or(|retention| retention.young(fact.created_at, tick)) {
+                self.begin(tick, &fact);
             } else {
                 self.lookups.push((fact, tick));
             }
@@ -113,6 +143,32 @@ impl JobStates {
                 entry.touched = true;
                 self.touched.push((index, Some(old)));
             }
+        }
+    }
+
+    fn answered(&mut self, tick: Tick, Answer { fact, record, read_at }: Answer) {
+        if self.table.find(self.table.place(fact.job), fact.job).is_none() {
+            let retired_since = self.retired_lately.contains(fact.job, read_at);
+            if retired_since || tick.saturating_sub(read_at) > REMEMBERED {
+                self.lookups.push((fact, tick));
+                return;
+            }
+            if record.is_none() {
+                self.begin(tick, &fact);
+                return;
+            }
+        }
+        if let Some(record) = record {
+            self.recall(tick, record);
+        }
+        self.learn(tick, fact);
+    }
+
+    /// Adds a job that its first fact has made.
+    fn begin(&mut self, tick: Tick, fact: &Fact) {
+        self.insert(tick, fact.job, Summary::of(fact));
+        if let Some(retention) = &self.retention {
+            self.wheel.enter(Wheel::slot(tick + retention.retire_after), fact.job);
         }
     }
 
@@ -237,6 +293,7 @@ impl JobStates {
         for job in retired {
             if let Some(index) = self.table.find(self.table.place(job), job) {
                 self.table.remove(index);
+                self.retired_lately.add(tick, job);
             }
         }
     }

@@ -189,7 +189,6 @@ mod tests {
             attempt: 1,
             kind: Kind::Created,
             inferred: false,
-            looked_up: false,
         };
         Entry {
             job,

@@ -187,7 +187,7 @@ groups:
         );
         assert!(told("for: 2m", "four: 2m").contains("unknown field `four`"));
         assert!(told("for: 2m", "four: 2m").contains("line"));
-        assert!(told("> 0.05", "> much").starts_with("groups[0].rules[0].expr: column 32:"));
+        assert!(told("> 0.05", "> much").starts_with("groups[0].rules[0].expr: column 31:"));
         assert!(told("alert: JobFailureRateHigh", "alert: ''").contains("rules[0].alert"));
     }
 

@@ -157,8 +157,9 @@ impl Pipeline {
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        for Feed { thread, .. } in self.feeds.drain(..) {
-            // The channel is closed by now, and the worker sees it when it wakes.
+        for Feed { thread, commands } in self.feeds.drain(..) {
+            // The worker sees that the channel is closed when it wakes.
+            drop(commands);
             thread.unpark();
         }
         if let Some(workers) = self.workers.take() {

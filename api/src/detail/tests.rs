@@ -101,6 +101,13 @@ fn the_timeline_is_in_the_order_of_occurrence() {
 }
 
 #[test]
+fn the_timeline_shows_it_when_clocks_disagree() {
+    let events =
+        [event(10, Kind::Created, 1, 3, json!({})), event(11, Kind::Executed, 1, 2, json!({}))];
+    assert_eq!(kinds(&told(&events)), [Kind::Executed, Kind::Created]);
+}
+
+#[test]
 fn the_order_of_arrival_changes_nothing() {
     let mut events = retried();
     let job = told(&events);

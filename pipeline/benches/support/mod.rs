@@ -59,7 +59,6 @@ impl Shape {
             attempt: 1,
             kind: Kind::Created,
             inferred: false,
-            looked_up: false,
         };
         let worker = pick(random, &self.workers);
         let started = at + 1_000 + random.below(100_000) as i64;

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use contracts::event::{JobId, State};
 use pipeline::dataflow::{Config, Kept};
 use pipeline::distribution::Bucket;
-use pipeline::fact::{Fact, Input, Record};
+use pipeline::fact::{Answer, Fact, Input, Record};
 use pipeline::name::Name;
 use pipeline::retention::Retention;
 use pipeline::seal::Sealed;
@@ -43,6 +43,8 @@ pub(crate) struct Store {
     pub(crate) rows: HashMap<JobId, Row>,
     /// The retired share of the distributions: by type, queue, place of the measure, bucket.
     samples: BTreeMap<(Name, Name, usize, Bucket), Diff>,
+    /// The first tick that is not in it.
+    upper: Tick,
 }
 
 impl Store {
@@ -68,11 +70,16 @@ impl Store {
         }
     }
 
-    /// The record of `job`, as one more fact about it.
-    pub(crate) fn read(&self, job: JobId) -> Option<Input> {
+    /// The record of `job`.
+    pub(crate) fn read(&self, job: JobId) -> Option<Record> {
         let Row { summary, tick, abandoned_at, retired_at } = self.rows.get(&job)?.clone();
         let summary = Summary::decode(&summary).expect("what was encoded");
-        Some(Input::Stored(Box::new(Record { job, summary, tick, abandoned_at, retired_at })))
+        Some(Record { job, summary, tick, abandoned_at, retired_at })
+    }
+
+    /// What there is to say of a fact's job.
+    fn answer(&self, fact: Fact) -> Answer {
+        Answer { record: self.read(fact.job), fact, read_at: self.upper }
     }
 
     /// The jobs not retired.
@@ -80,7 +87,8 @@ impl Store {
         let mut live: Vec<&JobId> =
             self.rows.iter().filter(|(_, row)| row.retired_at.is_none()).map(|(id, _)| id).collect();
         live.sort();
-        live.into_iter().filter_map(|job| self.read(*job)).collect()
+        let records = live.into_iter().filter_map(|job| self.read(*job));
+        records.map(|record| Input::Stored(Box::new(record))).collect()
     }
 
     fn kept_samples(&self) -> impl Iterator<Item = Kept> {
@@ -97,7 +105,7 @@ impl Store {
 struct Lookup {
     fact: Fact,
     /// What the store said, if it was asked at once; else it is asked when the fact is fed.
-    answer: Option<Option<Input>>,
+    answer: Option<Answer>,
     /// Ticks to wait.
     waits: usize,
 }
@@ -170,12 +178,12 @@ impl Program {
             lookup.waits = lookup.waits.saturating_sub(1);
         }
         for lookup in self.lookups.extract_if(.., |lookup| lookup.waits == 0) {
-            let fact = Fact { looked_up: true, ..lookup.fact };
-            if let Some(stored) = lookup.answer.unwrap_or_else(|| self.store.read(fact.job)) {
+            let fact = lookup.fact;
+            let answer = lookup.answer.unwrap_or_else(|| self.store.answer(fact.clone()));
+            if answer.record.is_some() {
                 self.recalled.insert(fact.job, tick);
-                inputs.push(stored);
             }
-            inputs.push(Input::Fact(fact.clone()));
+            inputs.push(Input::Answer(Box::new(answer)));
             learned.push(fact);
         }
         inputs.extend(facts.iter().cloned().map(Input::Fact));
@@ -189,16 +197,16 @@ impl Program {
             self.agrees(moment);
         }
         self.store.write(&now);
+        self.store.upper = tick + 1;
         self.shown.add(&now);
         for (fact, _, ()) in now.lookups {
-            assert!(!fact.looked_up, "{fact:?} was looked up before");
             let place = learned.iter().position(|learned| *learned == fact);
             learned.remove(place.expect("only facts of this tick are looked up"));
             self.n_lookups += 1;
             // Whatever is retired by now is committed before the store is asked.
             let at_random = (1 + self.random.below(3), self.random.once_in(2));
             let (waits, at_once) = self.answers.unwrap_or(at_random);
-            let answer = at_once.then(|| self.store.read(fact.job));
+            let answer = at_once.then(|| self.store.answer(fact.clone()));
             self.lookups.push(Lookup { fact, answer, waits });
         }
         if !learned.is_empty() {

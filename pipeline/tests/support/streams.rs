@@ -29,7 +29,6 @@ pub(crate) fn fact(job: u128, event: u128, kind: Kind, at: i64) -> Fact {
         attempt: 1,
         kind,
         inferred: false,
-        looked_up: false,
     }
 }
 
