@@ -150,7 +150,10 @@ fn an_alert_fires_on_for_as_long_as_its_rule_says() {
 #[test]
 fn what_has_not_fired_is_not_kept() {
     let rules = Rules::new("backlog > 0", "for: 1m\n        keep_firing_for: 1h");
-    assert_eq!(rules.at_the_end_of("00:10 a created \n 01:09 a executed \n 01:30 x cancelled"), NONE);
+    assert_eq!(
+        rules.at_the_end_of("00:10 a created \n 01:09 a executed \n 01:30 x cancelled"),
+        NONE
+    );
 }
 
 #[test]

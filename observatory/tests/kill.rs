@@ -10,8 +10,8 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use contracts::snapshot::{LatencyRow, Measure, ThroughputRow, Window};
@@ -27,6 +27,9 @@ use uuid::Uuid;
 
 /// Who submits at a time.
 const CLIENTS: usize = 4;
+
+/// Between two attempts while the service is not there.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Events of a batch, at most.
 const BATCH: usize = 40;
@@ -68,12 +71,17 @@ struct Parcel {
 impl Load {
     fn new(parcels: Vec<Parcel>) -> Load {
         let waiting = Mutex::new((0..parcels.len()).collect());
-        Load { parcels, waiting, acknowledged: Mutex::default(), n_acknowledged: AtomicUsize::new(0) }
+        Load {
+            parcels,
+            waiting,
+            acknowledged: Mutex::default(),
+            n_acknowledged: AtomicUsize::new(0),
+        }
     }
 
     /// Submits what waits, until `stop` or until nothing waits any more.
-    fn submit(&self, client: &Client, stop: &AtomicBool, random: &mut fastrand::Rng) {
-        while !stop.load(Ordering::Relaxed) {
+    fn submit(&self, client: &Client, stop: &Stop, random: &mut fastrand::Rng) {
+        while !stop.is_said() {
             let Some(n) = self.waiting.lock().unwrap().pop_front() else { return };
             let parcel = &self.parcels[n];
             match client.try_post_as(parcel.key.as_deref(), parcel.path, &parcel.body) {
@@ -91,12 +99,15 @@ impl Load {
                     }
                 }
                 // It may have been made durable or not.
-                Err(_) => self.waiting.lock().unwrap().push_front(n),
+                Err(_) => {
+                    self.waiting.lock().unwrap().push_front(n);
+                    std::thread::sleep(PAUSE);
+                }
                 Ok(answer) => {
                     // Starting, or still busy with the request that was not answered.
                     assert!([409, 503].contains(&answer.status), "{answer:?}");
                     self.waiting.lock().unwrap().push_front(n);
-                    std::thread::sleep(Duration::from_millis(2));
+                    std::thread::sleep(PAUSE);
                 }
             }
         }
@@ -104,6 +115,28 @@ impl Load {
 
     fn is_done(&self) -> bool {
         self.acknowledged.lock().unwrap().len() == self.parcels.len()
+    }
+}
+
+/// Says that it is over; so does whoever panics, since nobody waits for a thread that never ends.
+#[derive(Clone, Default)]
+struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    fn say(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_said(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.say();
+        }
     }
 }
 
@@ -129,7 +162,12 @@ impl Watch {
         let snapshot: Snapshot = answer.with(200);
         let sum: u64 = snapshot.counts.iter().map(|row| row.jobs).sum();
         assert_eq!(sum, snapshot.jobs, "{snapshot:?}");
-        assert!(snapshot.as_of >= self.snapshot_at, "{:?} after {:?}", snapshot.as_of, self.snapshot_at);
+        assert!(
+            snapshot.as_of >= self.snapshot_at,
+            "{:?} after {:?}",
+            snapshot.as_of,
+            self.snapshot_at
+        );
         self.snapshot_at = snapshot.as_of;
 
         let counts: Value = client.try_get("/api/v1/counts?by=state")?.with(200);
@@ -156,7 +194,11 @@ impl Watch {
             assert_eq!(items.len() as u64, total.min(1000), "{state} at {as_of:?}");
             assert!(items.iter().all(|job| job.state == state), "{state} at {as_of:?}");
             if let Some(by_state) = self.counted.get(&as_of) {
-                assert_eq!(by_state.get(&state).copied().unwrap_or(0), total, "{state} at {as_of:?}");
+                assert_eq!(
+                    by_state.get(&state).copied().unwrap_or(0),
+                    total,
+                    "{state} at {as_of:?}"
+                );
                 self.compared += 1;
             }
         }
@@ -169,24 +211,22 @@ fn killed_under(load: &Load, rounds: u64, folder: &Path, random: &mut fastrand::
     let mut watch = Watch::default();
     for round in 0..=rounds {
         let mut service = Service::spawn(&["--data-dir", arg(folder)], &[]);
-        let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
+            let stop = Stop::default();
             for _ in 0..CLIENTS {
-                let (client, mut random) = (service.client.another(), random.fork());
-                let stop = &stop;
-                scope.spawn(move || load.submit(&client, stop, &mut random));
+                let (client, mut random, stop) =
+                    (service.client.another(), random.fork(), stop.clone());
+                scope.spawn(move || load.submit(&client, &stop, &mut random));
             }
-            let (client, watch, stop) = (service.client.another(), &mut watch, &stop);
-            scope.spawn(move || {
-                while !stop.load(Ordering::Relaxed) && watch.look(&client).is_ok() {}
-            });
+            let (client, watch, stopped) = (service.client.another(), &mut watch, stop.clone());
+            scope.spawn(move || while !stopped.is_said() && watch.look(&client).is_ok() {});
             if round < rounds {
-                moment(load, random);
+                moment(load, &stop, random);
                 service.kill();
             } else {
-                until("all is acknowledged", || load.is_done().then_some(()));
+                until("all is acknowledged", || (load.is_done() || stop.is_said()).then_some(()));
             }
-            stop.store(true, Ordering::Relaxed);
+            stop.say();
         });
         if round == rounds {
             // Nobody disturbs these looks, so two answers of one moment come soon.
@@ -201,7 +241,7 @@ fn killed_under(load: &Load, rounds: u64, folder: &Path, random: &mut fastrand::
 }
 
 /// Waits for a moment to be killed at.
-fn moment(load: &Load, random: &mut fastrand::Rng) {
+fn moment(load: &Load, stop: &Stop, random: &mut fastrand::Rng) {
     if random.u8(..4) == 0 {
         // During the start, or soon after.
         std::thread::sleep(Duration::from_micros(random.u64(..300_000)));
@@ -211,7 +251,7 @@ fn moment(load: &Load, random: &mut fastrand::Rng) {
     let n = load.n_acknowledged.load(Ordering::Relaxed) + random.usize(1..50);
     until("some are acknowledged", || {
         let reached = load.n_acknowledged.load(Ordering::Relaxed) >= n;
-        (reached || load.is_done()).then_some(())
+        (reached || load.is_done() || stop.is_said()).then_some(())
     });
     std::thread::sleep(Duration::from_micros(random.u64(..15_000)));
 }
@@ -275,17 +315,17 @@ fn assert_stored(store: &Connection, snapshot: &Snapshot) {
 
     // The minutes are added to, so here it would be seen if a tick had counted twice.
     let sql = "SELECT sum(created), sum(finished), sum(failed), sum(cancelled), sum(waits), sum(runs) FROM minute_stats";
-    let minutes: Vec<[u64; 6]> = all(store, sql, |row| {
-        std::array::from_fn(|column| row.get(column).unwrap())
-    });
+    let minutes: Vec<[u64; 6]> =
+        all(store, sql, |row| std::array::from_fn(|column| row.get(column).unwrap()));
     let jobs = |wanted: &[State]| -> u64 {
         let rows = snapshot.counts.iter().filter(|row| wanted.contains(&row.state));
         rows.map(|row| row.jobs).sum()
     };
     let samples = |measure| {
-        let row = snapshot.latency.iter().find(|row| {
-            (row.measure, row.window, &row.job_type) == (measure, Window::All, &None)
-        });
+        let row = snapshot
+            .latency
+            .iter()
+            .find(|row| (row.measure, row.window, &row.job_type) == (measure, Window::All, &None));
         row.map_or(0, |row| row.samples)
     };
     let expected = [
@@ -344,13 +384,15 @@ fn every_acknowledged_event_counts_exactly_once() {
 
     let store = Connection::open(database(folder.path())).unwrap();
     let archived = archive(&store);
-    let sent: BTreeSet<(String, String)> = lines.iter().map(|line| (event_id(line), line.clone())).collect();
+    let sent: BTreeSet<(String, String)> =
+        lines.iter().map(|line| (event_id(line), line.clone())).collect();
     let found: BTreeSet<_> = archived.iter().cloned().collect();
     assert_eq!(sent.difference(&found).next(), None, "lost");
     assert_eq!(found.difference(&sent).next(), None, "unexpected");
     assert_eq!(archived.len(), sent.len(), "archived twice");
     assert_stored(&store, &shown);
-    let generations = all(&store, "SELECT generation FROM frontier", |row| row.get::<_, u64>(0).unwrap());
+    let generations =
+        all(&store, "SELECT generation FROM frontier", |row| row.get::<_, u64>(0).unwrap());
     assert!(generations[0] <= rounds() + 1, "{generations:?}");
 }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use contracts::event::Kind;
-use contracts::snapshot::{AlertState, Measure, Window};
+use contracts::snapshot::{AlertRow, AlertState, Measure, Window};
 use contracts::view::{BatchAccepted, JobAccepted, Problem, RecentJob, Stats};
 use contracts::{JobView, Micros, Reason, Snapshot, State};
 use serde_json::json;
@@ -103,7 +103,10 @@ fn a_first_job_completes_and_every_answer_agrees_on_it() {
     let recent: Vec<RecentJob> = client.get("/jobs/recent");
     let created_at = job.created_at;
     let status = State::Completed;
-    assert_eq!(recent, [RecentJob { id: job_id, job_type: "email.send".into(), status, created_at }]);
+    assert_eq!(
+        recent,
+        [RecentJob { id: job_id, job_type: "email.send".into(), status, created_at }]
+    );
     let list = client.list("?state=COMPLETED");
     assert_eq!((list.total, list.items.len()), (1, 1));
     assert_eq!(list.items[0].id, job_id);
@@ -311,12 +314,16 @@ fn a_restart_keeps_everything() {
     assert_eq!(lasting(after.clone()), lasting(before.clone()), "{crowd:?}");
     assert_eq!(after.rejected, before.rejected);
     let alerts = |snapshot: Snapshot| {
-        snapshot.alerts.into_iter().map(|row| (row.alert, row.labels, row.state, row.active_at, row.fired_at))
+        snapshot
+            .alerts
+            .into_iter()
+            .map(|row| (row.alert, row.labels, row.state, row.active_at, row.fired_at))
             .collect::<Vec<_>>()
     };
     let (alerts_after, alerts_before) = (alerts(after), alerts(before));
     assert_eq!(alerts_after, alerts_before);
-    let states: Vec<_> = alerts_after.iter().map(|(name, _, state, ..)| (&**name, *state)).collect();
+    let states: Vec<_> =
+        alerts_after.iter().map(|(name, _, state, ..)| (&**name, *state)).collect();
     assert!(states.contains(&("Hanging", AlertState::Firing)), "{states:?}");
     assert!(states.contains(&("HangingForLong", AlertState::Pending)), "{states:?}");
 
@@ -328,6 +335,99 @@ fn a_restart_keeps_everything() {
     assert_eq!(jobs_after, jobs);
     let stats_after: Stats = service.client.get("/stats");
     assert_eq!(Stats { last_event_time: stats.last_event_time, ..stats_after }, stats);
+}
+
+/// A rule on jobs in execution, under this name and with this threshold.
+fn rule(folder: &Path, name: &str, threshold: u64) -> std::path::PathBuf {
+    let expr = format!(r#"jobs{{state="EXECUTING"}} > {threshold}"#);
+    let rules = format!("[{{ name: g, rules: [{{ alert: {name}, expr: '{expr}' }}] }}]");
+    file(folder, &format!("{name}-{threshold}.yaml"), format!("groups: {rules}"))
+}
+
+/// Starts a service on a data folder with a rule; its alerts once they have been judged.
+fn alerts_under(rule: &Path, data: &Path) -> (Service, Vec<AlertRow>) {
+    let service = Service::start_with(data, &["--rules", arg(rule)]);
+    let started = now();
+    let snapshot = service.client.snapshot_with("the rule has been judged", |it| {
+        it.as_of > Some(Micros(started.0 + 2 * SECOND))
+    });
+    (service, snapshot.alerts)
+}
+
+/// The episodes of alerts in the store: name, state, and when it was resolved.
+fn episodes(data: &Path) -> Vec<(String, String, Option<i64>)> {
+    let store = rusqlite::Connection::open(database(data)).unwrap();
+    let sql = "SELECT alert, state, resolved_at FROM alerts ORDER BY active_at";
+    let mut statement = store.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+/// A folder in which an alert fires, of the rule `Hanging` over a threshold of 0.
+fn firing(folder: &Path) -> (std::path::PathBuf, AlertRow) {
+    let data = folder.join("data");
+    let service = Service::start_with(&data, &["--rules", arg(&rule(folder, "Hanging", 0))]);
+    service.client.submit(&json!({ "type": "a", "payload": { "simulate": { "hang": true } } }));
+    let mut snapshot = service.client.snapshot_with("it fires", |it| !it.alerts.is_empty());
+    service.stop();
+    (data, snapshot.alerts.remove(0))
+}
+
+#[test]
+fn what_ceased_over_a_restart_is_resolved() {
+    let folder = folder();
+    let (data, first) = firing(folder.path());
+    // The same rule, which does not hold any more.
+    let (service, alerts) = alerts_under(&rule(folder.path(), "Hanging", 100), &data);
+    assert_eq!(alerts, []);
+    service.stop();
+    let [(_, state, resolved_at)] = &*episodes(&data) else { panic!("{:?}", episodes(&data)) };
+    assert!(state == "resolved" && resolved_at.is_some(), "{state} {resolved_at:?}");
+
+    // When it holds again, that is another episode.
+    let (service, alerts) = alerts_under(&rule(folder.path(), "Hanging", 0), &data);
+    let [second] = &*alerts else { panic!("{alerts:?}") };
+    assert!(second.active_at > first.active_at, "{second:?} after {first:?}");
+    service.stop();
+    assert_eq!(episodes(&data).len(), 2);
+}
+
+#[test]
+fn an_alert_whose_rule_is_gone_is_resolved() {
+    let folder = folder();
+    let (data, first) = firing(folder.path());
+    let (service, alerts) = alerts_under(&rule(folder.path(), "Other", 0), &data);
+    let names: Vec<_> = alerts.iter().map(|row| &*row.alert).collect();
+    assert_eq!(names, ["Other"]);
+    service.stop();
+    let (name, state, resolved_at) = episodes(&data).remove(0);
+    assert_eq!((&*name, &*state), ("Hanging", "resolved"));
+    assert!(resolved_at.is_some());
+
+    let (_service, alerts) = alerts_under(&rule(folder.path(), "Hanging", 0), &data);
+    assert!(alerts[0].active_at > first.active_at, "{:?} after {first:?}", alerts[0]);
+}
+
+#[test]
+fn a_job_submitted_again_after_a_restart_is_the_same_job() {
+    let folder = folder();
+    let job = json!({ "type": "a", "payload": { "simulate": { "delayMs": 1 } } }).to_string();
+    let submit = |service: &Service, key, job: &str| {
+        service.client.try_post_as(Some(key), "/jobs", job).unwrap()
+    };
+    let service = Service::start(folder.path());
+    let first: JobAccepted = submit(&service, "order-1", &job).with(202);
+    let done = service.client.becomes(first.job_id, State::Completed);
+    service.stop();
+
+    let service = Service::start(folder.path());
+    assert_eq!(submit(&service, "order-1", &job).with::<JobAccepted>(202), first);
+    let other: JobAccepted = submit(&service, "order-2", &job).with(202);
+    service.client.becomes(other.job_id, State::Completed);
+    assert_eq!(service.client.job(first.job_id), done, "it was not executed again");
+    assert_eq!(service.client.list("").total, 2);
+    let problem: Problem = submit(&service, "order-1", r#"{ "type": "b" }"#).with(422);
+    assert_eq!(problem.code, "idempotency_key_reused");
 }
 
 #[test]
@@ -354,7 +454,8 @@ fn unfinished_jobs_are_queued_again_with_their_next_attempt() {
             service.kill();
         }
         service = Service::start(folder.path());
-        let n_begun = || begun.iter().filter(|id| service.client.job(**id).attempt == attempt).count();
+        let n_begun =
+            || begun.iter().filter(|id| service.client.job(**id).attempt == attempt).count();
         until("they are begun again", || (n_begun() >= 15).then_some(()));
     }
     // It got a place or it did not: no attempt of it was lost.
@@ -386,7 +487,8 @@ fn retired_jobs_are_counted_on_in_the_totals() {
     service.stop();
     age(folder.path(), 3);
 
-    let finished: u64 = by_state(&before).iter().filter(|(it, _)| it.terminal()).map(|(_, n)| n).sum();
+    let finished: u64 =
+        by_state(&before).iter().filter(|(it, _)| it.terminal()).map(|(_, n)| n).sum();
     let service = Service::start(folder.path());
     let retired = service.client.snapshot_with("finished jobs are retired", |it| {
         it.totals.iter().map(|row| row.jobs).sum::<u64>() == finished
@@ -412,7 +514,10 @@ fn retired_jobs_are_counted_on_in_the_totals() {
     for job in jobs {
         let found = service.client.job(job.id);
         let (retired, attempts, timeline) = (found.retired, vec![], vec![]);
-        assert_eq!(JobView { attempts, timeline, payload: None, ..found }, JobView { retired, ..job });
+        assert_eq!(
+            JobView { attempts, timeline, payload: None, ..found },
+            JobView { retired, ..job }
+        );
     }
 }
 
@@ -455,6 +560,18 @@ fn a_second_signal_means_at_once() {
         let service = Service::start(folder.path());
         assert_eq!(service.client.job(id).job_type, "a");
     }
+}
+
+#[test]
+fn who_stops_reading_the_log_does_not_stop_the_service() {
+    let folder = folder();
+    let mut service = Service::start(folder.path());
+    service.close_log();
+    let id = service.client.submit(&json!({ "type": "a" }));
+    service.client.becomes(id, State::Completed);
+    let (status, took) = service.terminate();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 /// Runs `up` to its end, which is a failure.
@@ -618,7 +735,8 @@ fn two_workers_count_as_one() {
 fn an_event_from_long_ago_is_late_and_counted_apart() {
     let folder = folder();
     let service = Service::start(folder.path());
-    let long_ago = Crowd { seed: 1, n_jobs: 5, start: Micros(now().0 - 31 * 24 * HOUR), span: HOUR };
+    let long_ago =
+        Crowd { seed: 1, n_jobs: 5, start: Micros(now().0 - 31 * 24 * HOUR), span: HOUR };
     let mut lines = long_ago.lines();
     lines.sort();
     lines.dedup();

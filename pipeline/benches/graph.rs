@@ -17,10 +17,10 @@ use pipeline::rules::{self, Rule};
 use pipeline::views::counts::counts;
 use pipeline::worker::single;
 use pipeline::{Diff, Tick};
+use timely::dataflow::operators::Probe;
 use timely::dataflow::operators::generic::operator::empty;
 use timely::dataflow::operators::probe::Handle;
 use timely::dataflow::operators::vec::Input as _;
-use timely::dataflow::operators::Probe;
 
 mod support;
 

@@ -73,16 +73,22 @@ pub enum Kept {
     Alert(Alert),
 }
 
+type Handle<D> = InputHandle<Tick, CapacityContainerBuilder<Vec<D>>>;
+
 /// One worker's handles on the graph.
 pub struct Graph {
-    facts: InputHandle<Tick, CapacityContainerBuilder<Vec<Input>>>,
-    kept: Option<InputHandle<Tick, CapacityContainerBuilder<Vec<(Kept, Tick)>>>>,
+    facts: Handle<Input>,
+    kept: Option<Handle<(Kept, Tick)>>,
     rules: Option<InputSession<Tick, Rule, Diff>>,
     probe: ProbeHandle<Tick>,
     outlets: Outlets,
     /// The `upper` of the last batch sealed.
     lower: Tick,
     seals: bool,
+    /// There is no other worker.
+    alone: bool,
+    /// Fed at the time of `facts`, and not sent.
+    unsent: Vec<Input>,
 }
 
 struct Outlets {
@@ -99,7 +105,7 @@ struct Outlets {
 impl Graph {
     /// Builds the graph on `worker`; all workers of a cluster must build the same.
     pub fn build(worker: &mut Worker, config: &Config) -> Graph {
-        let seals = worker.index() == 0;
+        let (seals, alone) = (worker.index() == 0, worker.peers() == 1);
         worker.dataflow_named("Observatory", |scope| {
             let probe = ProbeHandle::new();
             let (facts, inputs) = scope.new_input();
@@ -135,7 +141,17 @@ impl Graph {
                 retired: seal(retired.inner, &probe),
                 alerts: alerts.map(|alerts| seal(alerts.inner, &probe)),
             };
-            Graph { facts, kept: Some(kept_handle), rules, probe, outlets, lower: 0, seals }
+            Graph {
+                facts,
+                kept: Some(kept_handle),
+                rules,
+                probe,
+                outlets,
+                lower: 0,
+                seals,
+                alone,
+                unsent: Vec::new(),
+            }
         })
     }
 
@@ -148,18 +164,34 @@ impl Graph {
         }
     }
 
-    /// Feeds `inputs` at `tick`, which must not be before one that is closed.
+    /// Feeds `inputs` at `tick`, which must not be before one that is closed; closes those before.
     pub fn feed(&mut self, tick: Tick, mut inputs: Vec<Input>) {
         self.kept = None;
-        self.facts.advance_to(tick);
-        self.facts.send_batch(&mut inputs);
+        if *self.facts.time() < tick {
+            self.send();
+            self.facts.advance_to(tick);
+        }
+        if self.alone {
+            self.facts.send_batch(&mut inputs);
+        } else {
+            self.unsent.append(&mut inputs);
+        }
         if let Some(rules) = &mut self.rules {
             rules.advance_to(tick);
             rules.flush();
         }
     }
 
-    /// Adds and retracts rules at `tick`, which must not be before one that is closed.
+    /// Sends what has been fed, if it is still here.
+    ///
+    /// Between workers a batch waits in the buffers of the exchange until it is flushed, and a
+    /// flush is passed on only while the input has something to report. A step in between reports
+    /// it, and then the batch would wait for ever: so it is sent just before time moves.
+    fn send(&mut self) {
+        self.facts.send_batch(&mut self.unsent);
+    }
+
+    /// Adds and retracts rules at `tick`, before anything is fed at it.
     pub fn rule(&mut self, tick: Tick, updates: Vec<(Rule, Diff)>) {
         if let Some(rules) = &mut self.rules {
             rules.advance_to(tick);
@@ -170,6 +202,7 @@ impl Graph {
     /// Promises that nothing more comes at `tick` or before.
     pub fn close(&mut self, tick: Tick) {
         self.kept = None;
+        self.send();
         self.facts.advance_to(tick + 1);
         self.facts.flush();
         if let Some(rules) = &mut self.rules {

@@ -129,8 +129,8 @@ mod tests {
         let mut worker = single();
         let probe = Handle::new();
         let seen = Rc::new(RefCell::new(Vec::new()));
-        let mut input: InputHandle<Tick, CapacityContainerBuilder<Vec<(Change, Tick)>>> =
-            worker.dataflow(|scope| {
+        let mut input: InputHandle<Tick, CapacityContainerBuilder<Vec<(Change, Tick)>>> = worker
+            .dataflow(|scope| {
                 let (handle, changes) = scope.new_input();
                 let seen = Rc::clone(&seen);
                 on_grid(changes, step)

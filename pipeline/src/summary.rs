@@ -199,9 +199,9 @@ impl Summary {
         let mut attributes = [Name::NONE; N_ATTRIBUTES];
         let mut lagging = 0;
         let mut standings = Vec::new();
-        for i in 0..N_ATTRIBUTES {
+        for (i, attribute) in attributes.iter_mut().enumerate() {
             let Some((standing, name)) = greater(self.claim(i), other.claim(i)) else { continue };
-            attributes[i] = name;
+            *attribute = name;
             if standing != top {
                 lagging |= 1 << i;
                 standings.push(standing);

@@ -272,7 +272,9 @@ impl SideBySide {
             let (handle, inputs) = scope.new_input();
             let seen = Rc::clone(&changes);
             let operator = job_states(inputs, None, false).changes;
-            operator.inspect(move |change| seen.borrow_mut().push(change.clone())).probe_with(&probe);
+            operator
+                .inspect(move |change| seen.borrow_mut().push(change.clone()))
+                .probe_with(&probe);
 
             let seen = Rc::clone(&counts);
             let pure = differences.to_collection(scope).count_total();

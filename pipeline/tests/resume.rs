@@ -21,7 +21,13 @@ fn worlds() -> impl Strategy<Value = (u64, World)> {
 
 /// Runs a stream and cuts it `n_cuts` times: the program dies and comes back from its store, and
 /// some of what came before comes again.
-fn cut_and_resume(seed: u64, world: &World, config: Config, n_cuts: usize, start: fn(&Config) -> Bench) {
+fn cut_and_resume(
+    seed: u64,
+    world: &World,
+    config: Config,
+    n_cuts: usize,
+    start: fn(&Config) -> Bench,
+) {
     let mut random = Random::new(seed);
     let facts = world.facts(&mut random);
     let deliveries = deliver(&mut random, world, &facts);

@@ -313,8 +313,7 @@ fn a_young_claim_that_overtakes_a_lookup_does_not_count_the_job_twice() {
     let young = Fact { created_at: tick as i64, ..told(5, Kind::Failed, 141) };
     shown.add(&bench.tick(tick, inputs(&[told(4, Kind::Failed, 3)])));
     shown.add(&bench.tick(tick + 1, inputs(&[young])));
-    let answer =
-        Answer { fact: told(4, Kind::Failed, 3), record: Some(record), read_at: tick + 1 };
+    let answer = Answer { fact: told(4, Kind::Failed, 3), record: Some(record), read_at: tick + 1 };
     shown.add(&bench.tick(tick + 2, vec![Input::Answer(Box::new(answer))]));
     assert_eq!(shown.totals().len(), 0);
     assert_eq!(shown.all_time(), total(State::Failed, 1));

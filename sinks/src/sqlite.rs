@@ -49,7 +49,10 @@ pub enum Error {
     #[error("another observatory has taken over the store (generation {theirs}, ours is {ours})")]
     Fenced { ours: i64, theirs: i64 },
     /// The file was written by a newer program, or by something else.
-    #[error("cannot bring {} up to date: {source}", path.display())]
+    #[error(
+        "cannot use {} as a store: {source}; move it away, or name another folder with --data-dir",
+        path.display()
+    )]
     Migration { path: PathBuf, source: Box<refinery::Error> },
     #[error("the store has a damaged summary of job {job}: {source}")]
     Summary { job: contracts::JobId, source: DecodeError },
@@ -57,6 +60,12 @@ pub enum Error {
     Value(String),
     #[error("the store failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// Not a database, or not ours to open.
+    #[error(
+        "cannot open the store {}: {source}; move it away, or name another folder with --data-dir",
+        path.display()
+    )]
+    Open { path: PathBuf, source: rusqlite::Error },
 }
 
 /// The writing end; there is one.
@@ -70,12 +79,8 @@ impl Store {
     /// Opens or creates the store in `folder`, and takes the next generation.
     pub fn open(folder: &Path) -> Result<Store, Error> {
         let path = folder.join(FILE);
-        let mut connection = Connection::open(&path)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "full")?;
-        // KiB, negative: the indices of a million jobs fit.
-        connection.pragma_update(None, "cache_size", -64 * 1024)?;
+        let mut connection =
+            connect(&path).map_err(|source| Error::Open { path: path.clone(), source })?;
         embedded::migrations::runner()
             .run(&mut connection)
             .map_err(|source| Error::Migration { path: path.clone(), source: Box::new(source) })?;
@@ -112,6 +117,17 @@ impl Store {
         )?;
         Ok(())
     }
+}
+
+/// The writer's connection.
+fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    // KiB, negative: the indices of a million jobs fit.
+    connection.pragma_update(None, "cache_size", -64 * 1024)?;
+    Ok(connection)
 }
 
 /// A tick as SQLite keeps it.

@@ -92,7 +92,16 @@ impl<'a> Life<'a> {
                 continue;
             }
             let cancelled = self.one_in(40);
-            self.say(if fails { "failed" } else if cancelled { "cancelled" } else { "completed" }, took);
+            self.say(
+                if fails {
+                    "failed"
+                } else if cancelled {
+                    "cancelled"
+                } else {
+                    "completed"
+                },
+                took,
+            );
             if self.one_in(60) {
                 // It is told to have ended twice.
                 self.say("failed", 0..SECOND);

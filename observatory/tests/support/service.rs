@@ -26,6 +26,7 @@ pub(crate) struct Service {
     pub(crate) client: Client,
     log: Arc<Mutex<String>>,
     reading: Option<JoinHandle<()>>,
+    deaf: Arc<AtomicBool>,
 }
 
 impl Service {
@@ -51,9 +52,10 @@ impl Service {
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let log = Arc::<Mutex<String>>::default();
+        let deaf = Arc::<AtomicBool>::default();
         let (listening, heard) = channel();
         let reading = {
-            let log = Arc::clone(&log);
+            let (log, deaf) = (Arc::clone(&log), Arc::clone(&deaf));
             std::thread::spawn(move || {
                 for line in stderr.lines().map_while(Result::ok) {
                     if let Some((_, address)) = line.split_once(LISTENING) {

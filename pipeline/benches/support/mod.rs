@@ -46,7 +46,8 @@ impl Shape {
     /// The facts of a job created at `at`: it waits some 50 ms and runs some 300 ms; one in 20
     /// fails.
     pub(crate) fn job(&self, random: &mut Random, at: i64) -> [Fact; 3] {
-        let pick = |random: &mut Random, names: &[Name]| names[random.below(names.len() as u64) as usize];
+        let pick =
+            |random: &mut Random, names: &[Name]| names[random.below(names.len() as u64) as usize];
         let created = Fact {
             job: JobId::from_u64_pair(random.next(), random.next()),
             event: Uuid::from_u64_pair(random.next(), random.next()),

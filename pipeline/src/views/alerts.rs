@@ -43,7 +43,7 @@ use crate::distribution::{PER_MILLE, Quantiles, middle};
 use crate::name::Name;
 use crate::row::{Changes, Row, project};
 use crate::rules::Rule;
-use crate::rules::expr::{Label, Measure, Rate, Reading, Standing};
+use crate::rules::expr::{Condition, Label, Measure, Rate, Reading, Standing};
 use crate::{Diff, Tick};
 
 /// µs between two judgements.
@@ -265,8 +265,9 @@ impl Judge {
                 if !rule.expr.condition.holds(value) {
                     continue;
                 }
-                // An absence has no value, and is one.
-                let value = value.unwrap_or(1.0);
+                // As in Prometheus, an absence is one.
+                let absent = rule.expr.condition == Condition::Absent;
+                let value = value.filter(|_| !absent).unwrap_or(1.0);
                 let mut labels = rule.labels.clone();
                 labels.extend(subject);
                 let identity = (rule.alert.clone(), labels);

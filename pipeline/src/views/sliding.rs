@@ -107,6 +107,9 @@ struct Kept<A> {
     dirty: bool,
 }
 
+/// The place of a facet, what is to be taken from it, and how often.
+type Waiting<P> = Vec<(u32, <P as Point>::Share, i32)>;
+
 /// The aggregates of one worker's facets, without the dataflow around them.
 struct Sliding<P: Point> {
     facets: Vec<Kept<P::Aggregate>>,
@@ -114,7 +117,7 @@ struct Sliding<P: Point> {
     /// Types beyond [`MAX_FACETS`].
     left_out: HashSet<Facet>,
     /// Per window, what leaves it at which tick: facet, share, how many.
-    waiting: [BTreeMap<Tick, Vec<(u32, P::Share, i32)>>; 4],
+    waiting: [BTreeMap<Tick, Waiting<P>>; ALL],
     dirty: Vec<u32>,
 }
 

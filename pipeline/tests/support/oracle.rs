@@ -175,11 +175,7 @@ impl Expected {
         for (window, length) in SLIDING {
             let inside = |at: i64| at > as_of.div_euclid(length / 60) * (length / 60) - length;
             let finished = job.finished.is_some_and(inside);
-            let numbers = [
-                inside(job.created),
-                finished,
-                finished && job.state == State::Failed,
-            ];
+            let numbers = [inside(job.created), finished, finished && job.state == State::Failed];
             for job_type in &types {
                 if numbers.contains(&true) {
                     let rates = self.throughput.entry((job_type.clone(), window)).or_default();

@@ -84,8 +84,12 @@ impl Store {
 
     /// The jobs not retired.
     fn live(&self) -> Vec<Input> {
-        let mut live: Vec<&JobId> =
-            self.rows.iter().filter(|(_, row)| row.retired_at.is_none()).map(|(id, _)| id).collect();
+        let mut live: Vec<&JobId> = self
+            .rows
+            .iter()
+            .filter(|(_, row)| row.retired_at.is_none())
+            .map(|(id, _)| id)
+            .collect();
         live.sort();
         let records = live.into_iter().filter_map(|job| self.read(*job));
         records.map(|record| Input::Stored(Box::new(record))).collect()
@@ -293,7 +297,10 @@ impl Program {
         let since = row.tick.max(self.recalled.get(&job.id).copied().unwrap_or(0));
         let at_most = |since: Tick, after: Tick| {
             let second = SECOND as Tick;
-            assert!(moment < (since + after).next_multiple_of(second), "{job:?} {row:?} is overdue");
+            assert!(
+                moment < (since + after).next_multiple_of(second),
+                "{job:?} {row:?} is overdue"
+            );
         };
         let ended = job.finished.is_some();
         assert!(!ended || row.abandoned_at.is_none(), "{job:?} was given up");
