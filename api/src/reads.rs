@@ -11,6 +11,7 @@ use contracts::view::{Page, RecentJob, Stats};
 use contracts::{JobView, Micros, Snapshot, State as JobState};
 use pipeline::Tick;
 use pipeline::views::counts::Cell;
+use sinks::sqlite::Told;
 use serde::Serialize;
 
 use crate::guard::hyphenated;
@@ -184,7 +185,8 @@ pub(crate) async fn job(
         return Err(Problem::bad_request("bad_id", detail).at(uri.path()));
     };
     let seen = api.live().as_of();
-    let Some((frontier, mut job, events)) = api.app.readers.read(move |it| it.job(id)).await?
+    let Some(Told { frontier, view: mut job, bodies: events }) =
+        api.app.readers.read(move |reader| reader.job(id)).await?
     else {
         let detail = "no event of this job has arrived: check the id, or wait for its first event";
         return Err(Problem::new(StatusCode::NOT_FOUND, "no_such_job", detail).at(uri.path()));

@@ -1,7 +1,7 @@
 //! Work for the reference worker: simulated jobs, and how each is to go.
 
-use contracts::event::JobId;
 use contracts::Micros;
+use contracts::event::JobId;
 use serde::Deserialize;
 use uuid::Uuid;
 

@@ -27,7 +27,7 @@ pub(crate) enum Command {
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     // Who reads our output has stopped: that is not a failure of ours.
     let gone = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
-    if error.downcast_ref::<io::Error>().is_some_and(gone) {
+    if error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(gone)) {
         return ExitCode::SUCCESS;
     }
     let mut message = format!("error: {error}");

@@ -4,8 +4,9 @@
 //! file, sixteen bytes of memory for each, until the stream has ended.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -15,16 +16,46 @@ use contracts::{Event, JobId, Micros};
 use pipeline::fact::Fact;
 use pipeline::row::Row;
 use pipeline::summary::{Standing, Summary, UNKNOWN};
+use tempfile::NamedTempFile;
 
 /// The bodies of a stream, by job.
 pub(crate) struct JobLines {
-    out: PathBuf,
+    out: Out,
     bodies: BufWriter<File>,
     /// Bytes written.
     length: u64,
     by_job: BTreeMap<JobId, Vec<Place>>,
     /// The first failure to write a body.
     failed: Option<io::Error>,
+}
+
+/// Where the lines go: a file takes its name when it is whole, so that a replay that fails leaves
+/// what was there, and one may write over its own input.
+enum Out {
+    File {
+        beside: NamedTempFile,
+        path: PathBuf,
+    },
+    /// A pipe or a device, which has no earlier content to keep.
+    Stream {
+        stream: File,
+        path: PathBuf,
+    },
+}
+
+impl Out {
+    fn create(path: &Path) -> io::Result<Out> {
+        let path = path.to_owned();
+        if std::fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+            return Ok(Out::Stream { stream: File::options().write(true).open(&path)?, path });
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let beside = tempfile::Builder::new()
+            // As the umask has it, like any file.
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        Ok(Out::File { beside, path })
+    }
 }
 
 /// Where a body lies.
@@ -37,10 +68,10 @@ struct Place {
 impl JobLines {
     /// Collects for the file `out`, which is created now, so that a bad path is told early.
     pub(crate) fn create(out: &Path) -> anyhow::Result<JobLines> {
-        File::create(out).with_context(|| format!("cannot write to {}", out.display()))?;
+        let failed = || format!("cannot write to {}", out.display());
         let bodies = tempfile::tempfile().context("cannot create a temporary file")?;
         Ok(JobLines {
-            out: out.to_owned(),
+            out: Out::create(out).with_context(failed)?,
             bodies: BufWriter::new(bodies),
             length: 0,
             by_job: BTreeMap::new(),
@@ -63,20 +94,33 @@ impl JobLines {
     /// Writes the lines.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         let JobLines { out, bodies, by_job, failed, .. } = self;
-        let place = out.display().to_string();
         failed.map_or(Ok(()), Err).context("cannot write to a temporary file")?;
-        let mut bodies = bodies.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let mut lines = BufWriter::new(File::create(&out)?);
-        for (job, places) in by_job {
-            let bodies = places.into_iter().map(|place| read(&mut bodies, place));
-            let bodies = bodies.collect::<Result<Vec<_>, _>>()?;
-            if let Some(view) = view(job, &bodies) {
-                serde_json::to_writer(&mut lines, &view)?;
-                lines.write_all(b"\n").with_context(|| format!("cannot write to {place}"))?;
-            }
+        let bodies = bodies.into_inner().map_err(io::IntoInnerError::into_error);
+        let mut bodies = bodies.context("cannot write to a temporary file")?;
+        match out {
+            Out::Stream { stream, path } => write(by_job, &mut bodies, stream)
+                .with_context(|| format!("cannot write to {}", path.display())),
+            Out::File { beside, path } => write(by_job, &mut bodies, beside.as_file())
+                .and_then(|()| Ok(beside.persist(&path).map(drop)?))
+                .with_context(|| format!("cannot write to {}", path.display())),
         }
-        lines.flush().with_context(|| format!("cannot write to {place}"))
     }
+}
+
+fn write(
+    by_job: BTreeMap<JobId, Vec<Place>>,
+    bodies: &mut File,
+    lines: impl Write,
+) -> anyhow::Result<()> {
+    let mut lines = BufWriter::new(lines);
+    for (job, places) in by_job {
+        let found = places.into_iter().map(|place| read(bodies, place));
+        if let Some(view) = view(job, &found.collect::<Result<Vec<_>, _>>()?) {
+            serde_json::to_writer(&mut lines, &view)?;
+            lines.write_all(b"\n")?;
+        }
+    }
+    Ok(lines.flush()?)
 }
 
 fn read(file: &mut File, place: Place) -> io::Result<Vec<u8>> {
@@ -116,8 +160,7 @@ fn view(job: JobId, bodies: &[Vec<u8>]) -> Option<JobView> {
         queue: text(row.queue),
         worker: text(row.worker),
         attempt: summary.top.attempt,
-        error: greatest(&|_| true)
-            .and_then(|event| event.job.error.as_ref().map(ErrorInfo::from)),
+        error: greatest(&|_| true).and_then(|event| event.job.error.as_ref().map(ErrorInfo::from)),
         payload: None,
         metadata: greatest(&|event| event.job.metadata.is_some())
             .and_then(|event| serde_json::from_str(event.job.metadata?).ok()),

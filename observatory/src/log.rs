@@ -16,5 +16,7 @@ pub(crate) fn start() {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // Who reads it may have gone; that must not stop the service.
+        .log_internal_errors(false)
         .init();
 }

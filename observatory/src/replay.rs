@@ -38,7 +38,7 @@ const TICK_FACTS: usize = 10_000;
 const SECOND: Tick = 1_000_000;
 
 /// Rejected lines that are shown; all are counted.
-const SHOWN: usize = 5;
+const SHOWN: u64 = 5;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -152,7 +152,7 @@ impl Replay {
                 items.into_iter().try_for_each(|fact| self.take(fact))?;
             }
             for rejected in rejected {
-                self.reject(&rejected, bar)?;
+                self.reject(&rejected, bar);
             }
             while let Some(sealed) = self.pipeline.sealed_within(Duration::ZERO)? {
                 self.read(&sealed);
@@ -187,16 +187,17 @@ impl Replay {
         Ok(())
     }
 
-    fn reject(&mut self, rejected: &Rejected, bar: &ProgressBar) -> anyhow::Result<()> {
+    fn reject(&mut self, rejected: &Rejected, bar: &ProgressBar) {
         let Rejected { line, rejection } = rejected;
         let shown: u64 = self.rejected.values().sum();
         *self.rejected.entry(rejection.reason).or_default() += 1;
-        if shown < SHOWN as u64 {
-            bar.suspend(|| writeln!(io::stderr(), "line {line}: {rejection}"))?;
-        } else if shown == SHOWN as u64 {
-            bar.suspend(|| writeln!(io::stderr(), "more rejected lines are only counted"))?;
-        }
-        Ok(())
+        let told = match shown {
+            shown if shown < SHOWN => format!("line {line}: {rejection}"),
+            SHOWN => "more rejected lines are only counted".to_owned(),
+            _ => return,
+        };
+        // The result counts them, whether or not anybody reads this.
+        drop(bar.suspend(|| writeln!(io::stderr(), "{told}")));
     }
 
     fn read(&mut self, sealed: &Sealed) {
@@ -252,7 +253,7 @@ fn print(snapshot: &Snapshot, output: Output) -> anyhow::Result<()> {
         Output::Table => table::snapshot(snapshot),
     };
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{text}")?;
-    stdout.flush()?;
-    Ok(())
+    writeln!(stdout, "{text}")
+        .and_then(|()| stdout.flush())
+        .context("cannot write to standard output")
 }

@@ -31,6 +31,8 @@ const CLIENTS: usize = 4;
 /// Between two attempts while the service is not there.
 const PAUSE: Duration = Duration::from_millis(2);
 
+const MINUTE: i64 = 60 * SECOND;
+
 /// Events of a batch, at most.
 const BATCH: usize = 40;
 
@@ -182,11 +184,13 @@ impl Watch {
                 (state, row["jobs"].as_u64().unwrap())
             })
             .collect();
-        let jobs = by_state.values().sum::<u64>();
-        assert_eq!(counts["jobs"], jobs, "{counts}");
+        assert_eq!(counts["jobs"], by_state.values().sum::<u64>(), "{counts}");
+        self.counted.insert(as_of, by_state);
+
+        // Of all time: retired jobs are still there.
+        let jobs = client.try_get("/stats")?.with::<Stats>(200).total_jobs;
         assert!(jobs >= self.jobs, "{jobs} jobs after {} were shown", self.jobs);
         self.jobs = jobs;
-        self.counted.insert(as_of, by_state);
 
         for state in State::ALL {
             let answer = client.try_get(&format!("/api/v1/jobs?state={state}&limit=1000"))?;
@@ -206,8 +210,15 @@ impl Watch {
     }
 }
 
-/// Submits `load` while killing the service `rounds` times; a service that has taken all of it.
-fn killed_under(load: &Load, rounds: u64, folder: &Path, random: &mut fastrand::Rng) -> Service {
+/// Submits `load` while the service is killed [`rounds`] times, or now and then stopped; a service
+/// that has taken all of it. Between two services, `meanwhile` has the folder to itself.
+fn killed_under(
+    load: &Load,
+    folder: &Path,
+    random: &mut fastrand::Rng,
+    meanwhile: impl Fn(&Path),
+) -> Service {
+    let rounds = rounds();
     let mut watch = Watch::default();
     for round in 0..=rounds {
         let mut service = Service::spawn(&["--data-dir", arg(folder)], &[]);
@@ -222,7 +233,7 @@ fn killed_under(load: &Load, rounds: u64, folder: &Path, random: &mut fastrand::
             scope.spawn(move || while !stopped.is_said() && watch.look(&client).is_ok() {});
             if round < rounds {
                 moment(load, &stop, random);
-                service.kill();
+                end(&mut service, random);
             } else {
                 until("all is acknowledged", || (load.is_done() || stop.is_said()).then_some(()));
             }
@@ -236,8 +247,19 @@ fn killed_under(load: &Load, rounds: u64, folder: &Path, random: &mut fastrand::
             });
             return service;
         }
+        meanwhile(folder);
     }
     unreachable!("the last round returns")
+}
+
+/// Ends a service in the midst of its work: mostly by force.
+fn end(service: &mut Service, random: &mut fastrand::Rng) {
+    if random.u8(..4) > 0 {
+        return service.kill();
+    }
+    let (status, took) = service.terminate();
+    assert_eq!(status.code(), Some(0), "{}", service.log());
+    assert!(took < Duration::from_secs(10), "{took:?}: {}", service.log());
 }
 
 /// Waits for a moment to be killed at.
@@ -352,33 +374,14 @@ fn replayed(lines: &[String], folder: &Path) -> (Lasting, Vec<JobView>) {
 fn every_acknowledged_event_counts_exactly_once() {
     let mut random = fastrand::Rng::with_seed(seed());
     let folder = tempfile::tempdir().unwrap();
-    let crowd = Crowd {
-        seed: random.u64(..),
-        n_jobs: 250 * (rounds() as usize + 1),
-        start: Micros(now().0 - 40 * 60 * SECOND),
-        span: 30 * 60 * SECOND,
-    };
-    let mut lines = crowd.lines();
-    // Around some time, as from many producers, and now and then from far.
-    for n in 0..lines.len() {
-        let far = if random.u8(..10) == 0 { lines.len() - n } else { 50.min(lines.len() - n) };
-        lines.swap(n, n + random.usize(..far));
-    }
-    let mut parcels = Vec::new();
-    let mut rest = &lines[..];
-    while !rest.is_empty() {
-        let (now, later) = rest.split_at(random.usize(1..=BATCH).min(rest.len()));
-        parcels.push(events(now));
-        rest = later;
-    }
-    let load = Load::new(parcels);
-    let service = killed_under(&load, rounds(), folder.path(), &mut random);
+    let (lines, load) = crowd_of_events(40 * MINUTE, &mut random);
+    let service = killed_under(&load, folder.path(), &mut random, |_| {});
 
     let shown = settled(&service.client);
     let (expected, jobs) = replayed(&lines, folder.path());
-    assert_eq!(Lasting::of(shown.clone()), expected, "{crowd:?}");
+    assert_eq!(Lasting::of(shown.clone()), expected);
     for job in &jobs {
-        assert_eq!(service.client.job(job.id), *job, "{crowd:?}");
+        assert_eq!(service.client.job(job.id), *job);
     }
     service.stop();
 
@@ -394,6 +397,88 @@ fn every_acknowledged_event_counts_exactly_once() {
     let generations =
         all(&store, "SELECT generation FROM frontier", |row| row.get::<_, u64>(0).unwrap());
     assert!(generations[0] <= rounds() + 1, "{generations:?}");
+}
+
+/// Makes what is stored older by some hours, so that at the next start the finished are retired.
+fn age(folder: &Path) {
+    let store = Connection::open(database(folder)).unwrap();
+    store.execute("UPDATE jobs SET tick = tick - ?1", [3 * 60 * MINUTE]).unwrap();
+}
+
+#[test]
+fn retired_jobs_count_exactly_once_too() {
+    let mut random = fastrand::Rng::with_seed(seed());
+    let folder = tempfile::tempdir().unwrap();
+    // Old enough to be looked up in the store when they are not in memory.
+    let (lines, load) = crowd_of_events(6 * 60 * MINUTE, &mut random);
+    let service = killed_under(&load, folder.path(), &mut random, age);
+    service.stop();
+    age(folder.path());
+
+    let service = Service::start(folder.path());
+    let shown = service.client.snapshot_with("finished jobs are retired", |it| {
+        it.as_of.is_some() && it.counts.iter().all(|row| !row.state.terminal())
+    });
+    let (expected, jobs) = replayed(&lines, folder.path());
+    let mut by_type = BTreeMap::<(State, String), u64>::new();
+    for row in expected.rest.counts {
+        *by_type.entry((row.state, row.job_type)).or_default() += row.jobs;
+    }
+    let mut found = BTreeMap::<(State, String), u64>::new();
+    let live = shown.counts.into_iter().map(|row| ((row.state, row.job_type), row.jobs));
+    let retired = shown.totals.into_iter().map(|row| ((row.state, row.job_type), row.jobs));
+    for (key, jobs) in live.chain(retired) {
+        *found.entry(key).or_default() += jobs;
+    }
+    assert_eq!(found, by_type, "the live and the retired are all there are");
+    let of_all_time = |rows: Vec<LatencyRow>| {
+        rows.into_iter().filter(|row| row.window == Window::All).collect::<Vec<_>>()
+    };
+    assert_eq!(of_all_time(shown.latency), of_all_time(expected.latency));
+    for job in jobs {
+        let retired = job.state.terminal();
+        assert_eq!(service.client.job(job.id), JobView { retired, ..job });
+    }
+    service.stop();
+
+    let store = Connection::open(database(folder.path())).unwrap();
+    assert_archived(&store, &lines);
+    let sql = "SELECT sum(created), sum(finished) FROM minute_stats";
+    let minutes = all(&store, sql, |row| (row.get(0).unwrap(), row.get(1).unwrap()));
+    let finished = by_type.iter().filter(|((state, _), _)| state.terminal()).map(|(_, jobs)| jobs);
+    assert_eq!(minutes, [(by_type.values().sum::<u64>(), finished.sum::<u64>())]);
+}
+
+/// Events of many jobs that began so long ago, as a load.
+fn crowd_of_events(ago: i64, random: &mut fastrand::Rng) -> (Vec<String>, Load) {
+    let n_jobs = 250 * (rounds() as usize + 1);
+    let start = Micros(now().0 - ago);
+    let crowd = Crowd { seed: random.u64(..), n_jobs, start, span: 30 * MINUTE };
+    let mut lines = crowd.lines();
+    // Around some time, as from many producers, and now and then from far.
+    for n in 0..lines.len() {
+        let rest = lines.len() - n;
+        let far = if random.u8(..10) == 0 { rest } else { rest.min(50) };
+        lines.swap(n, n + random.usize(..far));
+    }
+    let mut parcels = Vec::new();
+    let mut rest = &lines[..];
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(random.usize(1..=BATCH).min(rest.len()));
+        parcels.push(events(now));
+        rest = later;
+    }
+    (lines, Load::new(parcels))
+}
+
+/// Every event that was sent is in the archive, once, with its bytes.
+fn assert_archived(store: &Connection, lines: &[String]) {
+    let archived = archive(store);
+    let sent: BTreeSet<_> = lines.iter().map(|line| (event_id(line), line.clone())).collect();
+    let found: BTreeSet<_> = archived.iter().cloned().collect();
+    assert_eq!(sent.difference(&found).next(), None, "lost");
+    assert_eq!(found.difference(&sent).next(), None, "unexpected");
+    assert_eq!(archived.len(), sent.len(), "archived twice");
 }
 
 fn event_id(line: &str) -> String {
@@ -426,7 +511,7 @@ fn every_acknowledged_job_is_made_once_and_comes_to_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let parcels = (0..60 * (rounds() + 1)).map(|n| job(n, &mut random)).collect();
     let load = Load::new(parcels);
-    let service = killed_under(&load, rounds(), folder.path(), &mut random);
+    let service = killed_under(&load, folder.path(), &mut random, |_| {});
 
     let n_jobs = load.parcels.len() as u64;
     until("all have come to their end", || {

@@ -385,6 +385,57 @@ fn who_stops_reading_is_not_told_of_a_failure() {
 }
 
 #[test]
+fn who_stops_reading_the_complaints_still_gets_the_result() {
+    let stream = text("half-of-it-rubbish.jsonl");
+    let expected = replay(&stream, &[]).printed();
+    let mut child = observatory()
+        .args(["replay", "-", "--output", "json"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    child.stdin.take().unwrap().write_all(stream.as_bytes()).unwrap();
+    let Run { code, stdout, .. } = Run::of(child.wait_with_output().unwrap());
+    assert_eq!((code, stdout), (Some(0), expected));
+}
+
+#[test]
+fn a_result_that_can_not_be_printed_is_a_failure() {
+    // A disk on which nothing finds room.
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else { return };
+    let output = observatory().args(["replay", "-"]).stdout(full).output().unwrap();
+    let complaint = Run::of(output).complaint();
+    assert!(complaint.contains("standard output"), "{complaint}");
+
+    let complaint = run_on(&["replay", "-", "--jobs", "/dev/full"], crowd().join("\n").as_bytes());
+    assert!(complaint.complaint().contains("/dev/full"));
+}
+
+#[test]
+fn a_stream_is_not_overwritten_by_its_own_jobs() {
+    let folder = tempfile::tempdir().unwrap();
+    let stream = text("a-morning-in-the-bakery.jsonl");
+    let path = file(folder.path(), "stream.jsonl", &stream);
+    let linked = folder.path().join("linked.jsonl");
+    std::os::unix::fs::symlink(&path, &linked).unwrap();
+    for out in [&path, &linked] {
+        let complaint = run(&["replay", arg(&path), "--jobs", arg(out)]).complaint();
+        assert!(complaint.contains("--jobs"), "{complaint}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), stream);
+    }
+}
+
+#[test]
+fn jobs_of_before_stay_when_the_replay_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = file(folder.path(), "jobs", "of before");
+    let zipped = gzip(text("a-morning-in-the-bakery.jsonl").as_bytes());
+    let cut = file(folder.path(), "cut.gz", &zipped[..zipped.len() / 2]);
+    run(&["replay", arg(&cut), "--jobs", arg(&out)]).complaint();
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "of before");
+}
+
+#[test]
 fn windows_are_those_at_the_greatest_time_and_not_at_the_last_line() {
     let lines = "
         00:01  rye    completed

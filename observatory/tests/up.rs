@@ -17,7 +17,7 @@ use contracts::{JobView, Micros, Reason, Snapshot, State};
 use serde_json::json;
 use support::crowd::Crowd;
 use support::program::{Run, arg, file, observatory, replay, run};
-use support::service::{Client, Service, database};
+use support::service::{Client, Log, Service, database};
 use support::{SECOND, TEN, now, until, within};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -565,8 +565,9 @@ fn a_second_signal_means_at_once() {
 #[test]
 fn who_stops_reading_the_log_does_not_stop_the_service() {
     let folder = folder();
-    let mut service = Service::start(folder.path());
-    service.close_log();
+    let args = ["--data-dir", arg(folder.path())];
+    let mut service = Service::launch(&args, &[], Log::Abandoned);
+    service.client.ready();
     let id = service.client.submit(&json!({ "type": "a" }));
     service.client.becomes(id, State::Completed);
     let (status, took) = service.terminate();

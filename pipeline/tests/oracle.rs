@@ -140,7 +140,9 @@ proptest! {
         let [mut one, mut other] = [(); 2].map(|()| cut(&mut random, &deliveries));
         let last = |ticks: &Ticks| ticks.last().map_or(0, |(tick, _)| *tick);
         let end = last(&one).max(last(&other)) + 1;
-        [&mut one, &mut other].map(|ticks| ticks.push((end, Vec::new())));
+        for ticks in [&mut one, &mut other] {
+            ticks.push((end, Vec::new()));
+        }
         let [one, other] = [one, other].map(|ticks| follow(Bench::here(&FINE), &FINE, &ticks));
         assert_eq!(one.cube(), other.cube());
         assert_eq!(one.latency(), other.latency());
@@ -268,6 +270,23 @@ fn a_tick_may_be_fed_in_parts() {
     bench.feed(tick, inputs(&facts[20..150]));
     shown.add(&bench.tick(tick, inputs(&facts[100..])));
     shown.agrees(&Expected::of(&jobs(&facts), tick as i64), "after the last part");
+}
+
+#[test]
+fn a_tick_whose_last_part_is_empty_is_sealed_all_the_same() {
+    for n_workers in [1, 2] {
+        for n_jobs in 1..5 {
+            let mut bench = Bench::threads(&FINE, n_workers);
+            let mut shown = Shown::default();
+            let facts: Vec<Fact> = (0..n_jobs).flat_map(|job| completed(job, MINUTE)).collect();
+            for (i, fact) in facts.iter().enumerate() {
+                let tick = (BASE + i as i64) as Tick;
+                bench.feed(tick, inputs([fact]));
+                shown.add(&bench.tick(tick, Vec::new()));
+                shown.agrees(&Expected::of(&jobs(&facts[..=i]), tick as i64), "in parts");
+            }
+        }
+    }
 }
 
 #[test]

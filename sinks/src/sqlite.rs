@@ -31,7 +31,7 @@ mod read;
 mod recover;
 mod write;
 
-pub use read::Reader;
+pub use read::{Listed, Reader, Told};
 pub use recover::Recovery;
 pub use write::Archived;
 

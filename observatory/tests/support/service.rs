@@ -26,7 +26,14 @@ pub(crate) struct Service {
     pub(crate) client: Client,
     log: Arc<Mutex<String>>,
     reading: Option<JoinHandle<()>>,
-    deaf: Arc<AtomicBool>,
+}
+
+/// What becomes of the log.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Log {
+    Read,
+    /// Its reader goes away when it has found the address.
+    Abandoned,
 }
 
 impl Service {
@@ -46,23 +53,34 @@ impl Service {
     /// A service that listens on a port of its own choice, and may not be ready yet.
     #[track_caller]
     pub(crate) fn spawn(args: &[&str], environment: &[(&str, &str)]) -> Service {
+        Service::launch(args, environment, Log::Read)
+    }
+
+    #[track_caller]
+    pub(crate) fn launch(args: &[&str], environment: &[(&str, &str)], log: Log) -> Service {
+        let becomes = log;
         let mut command = observatory();
         command.args(["up", "--listen", "127.0.0.1:0"]).args(args);
         command.envs(environment.iter().copied()).stdout(Stdio::null());
         let mut child = command.spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let log = Arc::<Mutex<String>>::default();
-        let deaf = Arc::<AtomicBool>::default();
         let (listening, heard) = channel();
         let reading = {
-            let (log, deaf) = (Arc::clone(&log), Arc::clone(&deaf));
+            let log = Arc::clone(&log);
             std::thread::spawn(move || {
-                for line in stderr.lines().map_while(Result::ok) {
-                    if let Some((_, address)) = line.split_once(LISTENING) {
-                        // Nobody waits for a second one.
-                        drop(listening.send(address.to_owned()));
-                    }
+                while let Some(line) = next_line(&mut stderr) {
+                    let found = line.split_once(LISTENING).map(|(_, address)| address.to_owned());
                     log.lock().unwrap().push_str(&(line + "\n"));
+                    let Some(address) = found else { continue };
+                    if becomes == Log::Abandoned {
+                        // Closed before anybody can ask for more.
+                        drop(stderr);
+                        drop(listening.send(address));
+                        return;
+                    }
+                    // Nobody waits for a second one.
+                    drop(listening.send(address));
                 }
             })
         };
@@ -128,9 +146,18 @@ impl Drop for Service {
         // Its end of the pipe is closed by now.
         drop(self.reading.take().map(JoinHandle::join));
         if std::thread::panicking() {
-            eprintln!("--- log of the service\n{}---", self.log());
+            #[expect(clippy::print_stderr, reason = "shown with the test that failed")]
+            {
+                eprintln!("--- log of the service\n{}---", self.log());
+            }
         }
     }
+}
+
+fn next_line(stream: &mut impl BufRead) -> Option<String> {
+    let mut line = String::new();
+    let read = stream.read_line(&mut line).unwrap_or(0);
+    (read > 0).then(|| line.trim_end().to_owned())
 }
 
 /// Asks a service over HTTP.

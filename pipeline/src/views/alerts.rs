@@ -49,6 +49,9 @@ use crate::{Diff, Tick};
 /// µs between two judgements.
 const SECOND: Tick = 1_000_000;
 
+/// How long, in µs, alerts that a store kept wait for their rules; then they are over.
+const RULES_COME_WITHIN: Tick = 10 * SECOND;
+
 /// Ages are held per slot of so many µs, and taken from the slot's start.
 const SLOT: i64 = 10_000_000;
 
@@ -195,6 +198,8 @@ struct Judge {
     active: BTreeMap<Identity, Active>,
     /// Alerts that a store kept, until their rules are judged.
     restored: BTreeMap<Identity, Active>,
+    /// The first second that was judged.
+    first: Option<Tick>,
     /// The second to judge at next; none while there is nothing to judge.
     next: Option<Tick>,
 }
@@ -254,7 +259,7 @@ impl Judge {
 
     /// Whether another second can bring anything.
     fn has_work(&self) -> bool {
-        !self.rules.is_empty() || !self.active.is_empty()
+        !(self.rules.is_empty() && self.active.is_empty() && self.restored.is_empty())
     }
 
     /// Judges every rule at `now`, and gives out how the alerts differ from before.
@@ -281,9 +286,17 @@ impl Judge {
             }
         }
         self.keep_firing(now, &before);
-        // From here on they are judged like all others; those of rules that are not there yet wait.
-        let rules = &self.rules;
-        self.restored.retain(|identity, _| !rules.iter().any(|rule| belongs(rule, identity)));
+        // From here on they are judged like all others, and what has ceased meanwhile is over.
+        // Those of rules that are not there yet wait for them.
+        let waits = now < *self.first.get_or_insert(now) + RULES_COME_WITHIN;
+        let (rules, active) = (&self.rules, &self.active);
+        self.restored.retain(|identity, old| {
+            let judged = !waits || rules.iter().any(|rule| belongs(rule, identity));
+            if judged && !active.contains_key(identity) {
+                give(alert(identity, old), -1);
+            }
+            !judged
+        });
 
         for (identity, new) in &self.active {
             let old = before.remove(identity);

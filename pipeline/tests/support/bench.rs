@@ -10,7 +10,7 @@ use pipeline::worker::{Pipeline, single};
 use timely::worker::Worker;
 
 /// How long a dataflow may be silent before the test gives up on it. No test waits for it.
-const STUCK: Duration = Duration::from_secs(120);
+const STUCK: Duration = Duration::from_secs(60);
 
 /// A dataflow, run in one of the two ways.
 pub(crate) enum Bench {
@@ -41,7 +41,7 @@ impl Bench {
         }
     }
 
-    /// Feeds `inputs` in any number of parts, closes the tick, and waits until it is sealed.
+    /// Feeds `inputs`, closes the tick, and waits until it is sealed.
     pub(crate) fn tick(&mut self, tick: Tick, inputs: Vec<Input>) -> Sealed {
         let upper = tick + 1;
         let mut all = Sealed { lower: self.lower(), upper: self.lower(), ..Sealed::default() };

@@ -27,6 +27,17 @@ pub struct Listed {
     pub jobs: Vec<JobView>,
 }
 
+/// A job, as of `frontier`, and what its events said.
+#[derive(Debug)]
+pub struct Told {
+    /// The first tick that was not durable when the job was read.
+    pub frontier: Tick,
+    /// Without what only its events say.
+    pub view: JobView,
+    /// The bodies of its events, in the order of arrival.
+    pub bodies: Vec<Vec<u8>>,
+}
+
 const COLUMNS: &str = "id, type, state, inferred, queue, worker, attempt, created_at, \
      validated_at, started_at, finished_at, error, metadata, retired_at";
 
@@ -75,8 +86,8 @@ impl Reader {
         Ok(Listed { frontier, total, jobs })
     }
 
-    /// A job, retired or not, and the bodies of its events in the order of arrival.
-    pub fn job(&mut self, job: JobId) -> Result<Option<(Tick, JobView, Vec<Vec<u8>>)>, Error> {
+    /// A job, retired or not, with its events.
+    pub fn job(&mut self, job: JobId) -> Result<Option<Told>, Error> {
         let transaction = self.connection.transaction()?;
         let frontier = frontier(&transaction)?;
         let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
@@ -89,7 +100,7 @@ impl Reader {
         )?;
         let bodies = statement.query_map([job.as_bytes()], |row| row.get(0))?;
         let bodies = bodies.collect::<Result<_, _>>()?;
-        Ok(Some((frontier, view, bodies)))
+        Ok(Some(Told { frontier, view, bodies }))
     }
 
     /// The body of the event that was archived first under this id.
