@@ -11,8 +11,8 @@ use contracts::view::{Page, RecentJob, Stats};
 use contracts::{JobView, Micros, Snapshot, State as JobState};
 use pipeline::Tick;
 use pipeline::views::counts::Cell;
-use sinks::sqlite::Told;
 use serde::Serialize;
+use sinks::sqlite::Told;
 
 use crate::guard::hyphenated;
 use crate::params::{Params, listed};

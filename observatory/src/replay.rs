@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use contracts::{Micros, Reason, Snapshot};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -80,6 +80,12 @@ enum Output {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let rules = args.rules.as_deref().map(rules_file::read).transpose()?;
     let Format::Native = args.format;
+    let canonical = |path: &PathBuf| path.canonicalize().ok();
+    if let Some(out) = args.jobs.as_ref().and_then(canonical)
+        && canonical(&args.file).is_some_and(|file| file == out)
+    {
+        bail!("--jobs would write over the stream itself; name another file");
+    }
     let lines = args.jobs.as_deref().map(JobLines::create).transpose()?;
     let lines = Arc::new(Mutex::new(lines));
     let decoding = Arc::clone(&lines);

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use pipeline::Tick;
+use pipeline::grid::grid_time;
 use pipeline::worker::Pipeline;
 use sinks::live::Live;
 use sinks::sqlite::Store;
 
-use crate::engine::{Msg, now};
+use crate::engine::{GRID, Msg, now};
 
 /// How often progress is told.
 const TOLD: Duration = Duration::from_millis(200);
@@ -28,7 +29,8 @@ pub(crate) fn restore(
 ) -> anyhow::Result<Tick> {
     let started = Instant::now();
     let recovery = store.recover()?;
-    let tick = now().max(recovery.frontier);
+    // At a grid time, so that the first snapshot has all of it.
+    let tick = grid_time(now().max(recovery.frontier), GRID.as_micros() as Tick);
     pipeline.restore(tick, recovery.kept)?;
 
     let (mut n, mut told, mut fed) = (0, Instant::now(), Ok(()));

@@ -8,6 +8,7 @@
 mod support;
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -44,7 +45,10 @@ fn assert_golden(path: &Path, text: &str) {
         std::fs::write(path, text).unwrap();
     }
     let golden = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(golden == text, "{} differs from this:\n{text}", path.display());
+    for (n, (golden, now)) in golden.lines().zip(text.lines()).enumerate() {
+        assert_eq!(now, golden, "{}, line {}", path.display(), n + 1);
+    }
+    assert!(golden == text, "{} is longer, shorter or ends otherwise", path.display());
 }
 
 /// A stream long enough for several blocks of lines, and several ticks.
@@ -412,17 +416,19 @@ fn a_result_that_can_not_be_printed_is_a_failure() {
 }
 
 #[test]
-fn a_stream_is_not_overwritten_by_its_own_jobs() {
+fn jobs_may_take_the_place_of_their_own_stream() {
     let folder = tempfile::tempdir().unwrap();
     let stream = text("a-morning-in-the-bakery.jsonl");
     let path = file(folder.path(), "stream.jsonl", &stream);
-    let linked = folder.path().join("linked.jsonl");
-    std::os::unix::fs::symlink(&path, &linked).unwrap();
-    for out in [&path, &linked] {
-        let complaint = run(&["replay", arg(&path), "--jobs", arg(out)]).complaint();
-        assert!(complaint.contains("--jobs"), "{complaint}");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), stream);
-    }
+    let out = folder.path().join("jobs");
+    let elsewhere = run(&["replay", arg(&path), "--jobs", arg(&out)]).printed();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), stream);
+    let over_itself = run(&["replay", arg(&path), "--jobs", arg(&path)]).printed();
+    assert_eq!(over_itself, elsewhere);
+    assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&out).unwrap());
+    // Others may read it who may read what is written here.
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&out), mode(&file(folder.path(), "any", "")));
 }
 
 #[test]
@@ -433,6 +439,8 @@ fn jobs_of_before_stay_when_the_replay_fails() {
     let cut = file(folder.path(), "cut.gz", &zipped[..zipped.len() / 2]);
     run(&["replay", arg(&cut), "--jobs", arg(&out)]).complaint();
     assert_eq!(std::fs::read_to_string(&out).unwrap(), "of before");
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 2, "nothing else is left behind");
 }
 
 #[test]

@@ -287,15 +287,15 @@ impl Judge {
         }
         self.keep_firing(now, &before);
         // From here on they are judged like all others, and what has ceased meanwhile is over.
-        // Those of rules that are not there yet wait for them.
-        let waits = now < *self.first.get_or_insert(now) + RULES_COME_WITHIN;
-        let (rules, active) = (&self.rules, &self.active);
+        // Rules come together: while there are none, the alerts wait for theirs.
+        let first = *self.first.get_or_insert(now);
+        let waits = self.rules.is_empty() && now < first + RULES_COME_WITHIN;
+        let active = &self.active;
         self.restored.retain(|identity, old| {
-            let judged = !waits || rules.iter().any(|rule| belongs(rule, identity));
-            if judged && !active.contains_key(identity) {
+            if !waits && !active.contains_key(identity) {
                 give(alert(identity, old), -1);
             }
-            !judged
+            waits
         });
 
         for (identity, new) in &self.active {

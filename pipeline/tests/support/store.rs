@@ -116,7 +116,7 @@ struct Lookup {
 
 /// A dataflow, its store, and what the oracle knows.
 pub(crate) struct Program {
-    config: Config,
+    pub(crate) config: Config,
     bench: Bench,
     pub(crate) store: Store,
     pub(crate) shown: Shown,
