@@ -302,34 +302,6 @@ fn a_restart_does_not_prolong_the_life_of_what_it_reads_back() {
 }
 
 #[test]
-fn a_longer_retention_does_not_make_young_again_what_a_shorter_one_has_retired() {
-    let mut program = with_retired_job();
-    let longer = Retention { retire_after: 24 * RETIRE, abandon_after: 48 * RETIRE };
-    program.config.retention = Some(longer);
-    program.restart(Bench::here(&program.config), program.last + 1);
-    program.tick(program.last + 1, &[told(4, Kind::Failed, 3)]);
-    program.settle();
-    assert_eq!(program.shown.all_time(), total(State::Failed, 1));
-}
-
-#[test]
-fn a_producer_whose_clock_is_most_of_an_hour_ahead_does_not_make_its_jobs_twice() {
-    let config = Config { retention: Some(Retention::default()), ..retiring() };
-    let mut program = Program::new(Bench::here(&config), config, 0);
-    let ahead = |event, kind, minutes| Fact {
-        created_at: BASE + 50 * MINUTE,
-        ..told(event, kind, 50 + minutes)
-    };
-    let facts = [ahead(1, Kind::Created, 0), ahead(2, Kind::Completed, 1)];
-    program.tick(START, &facts);
-    for minutes in [119, 121, 150, 180] {
-        program.tick(START + minutes * MINUTE as Tick, &facts);
-        program.settle();
-        assert_eq!(program.shown.all_time(), total(State::Completed, 1), "after {minutes} min");
-    }
-}
-
-#[test]
 fn a_young_claim_that_overtakes_a_lookup_does_not_count_the_job_twice() {
     let program = with_retired_job();
     let record = program.store.read(JOB).expect("it is stored");
