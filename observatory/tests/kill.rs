@@ -47,7 +47,10 @@ fn rounds() -> u64 {
 
 fn seed() -> u64 {
     let seed = setting("OBSERVATORY_TEST_SEED").unwrap_or_else(|| now().0 as u64);
-    eprintln!("OBSERVATORY_TEST_SEED={seed} OBSERVATORY_TEST_KILLS={}", rounds());
+    #[expect(clippy::print_stderr, reason = "a failure is replayed with it")]
+    {
+        eprintln!("OBSERVATORY_TEST_SEED={seed} OBSERVATORY_TEST_KILLS={}", rounds());
+    }
     seed
 }
 
