@@ -10,13 +10,12 @@ use cpu_time::ThreadTime;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use differential_dataflow::AsCollection;
+use pipeline::Tick;
 use pipeline::dataflow::{Config, Graph};
 use pipeline::fact::Input;
 use pipeline::job_state::job_states;
-use pipeline::rules::{self, Rule};
 use pipeline::views::counts::counts;
 use pipeline::worker::single;
-use pipeline::{Diff, Tick};
 use timely::dataflow::operators::Probe;
 use timely::dataflow::operators::generic::operator::empty;
 use timely::dataflow::operators::probe::Handle;
@@ -60,29 +59,11 @@ impl Measurement for CpuTime {
     }
 }
 
-/// A hundred rules, of every measure.
-fn hundred_rules() -> Vec<(Rule, Diff)> {
-    let mut yaml = "groups: [{name: bench, rules: [".to_owned();
-    for i in 0..100 {
-        let expr = match i % 5 {
-            0 => format!("failure_ratio[5m] by (type) > 0.{i:02}"),
-            1 => format!("run_seconds{{quantile=\"0.95\"}}[1m] by (type) > {i}"),
-            2 => format!("backlog by (queue) > {i}000"),
-            3 => format!("stuck{{longer_than=\"{i}m\"}} by (type) > 0"),
-            _ => format!("oldest_age_seconds{{type=\"type-{:02}\"}} > {i}", i % 20),
-        };
-        yaml.push_str(&format!("{{alert: A{i}, expr: '{expr}', for: 1m}},"));
-    }
-    yaml.push_str("]}]");
-    let rules = rules::parse(&yaml).expect("the rules are good");
-    rules.into_iter().map(|rule| (rule, 1)).collect()
-}
-
 fn full(ticks: Vec<(Tick, Vec<Input>)>) {
     let mut worker = single();
     let config = Config { judge: true, keep_records: true, ..Config::default() };
     let mut graph = Graph::build(&mut worker, &config);
-    graph.rule(ticks[0].0, hundred_rules());
+    graph.rule(ticks[0].0, support::hundred_rules());
     for (tick, inputs) in ticks {
         graph.feed(tick, inputs);
         graph.close(tick);

@@ -119,8 +119,9 @@ impl Graph {
             let coarse = on_grid(changes.clone(), config.grid);
 
             let counts = counts(changes.clone(), kept_cells);
-            let retired =
-                project(changes.clone(), |row| row.retired.then(|| Sample::of(row)).flatten());
+            let retired = project(changes.clone(), "Retired", |row| {
+                [Sample::of(row).filter(|_| row.retired).map(|sample| (sample, 1))]
+            });
             let minutes = minutes(changes);
             let latency = latency(coarse.clone(), kept_samples, config.steps);
             let throughput = throughput(coarse.clone(), config.steps);
@@ -132,8 +133,8 @@ impl Graph {
             });
 
             let outlets = Outlets {
-                lookups: seal(lookups.map(|(fact, tick)| (fact, tick, ())), &probe),
-                records: seal(records.map(|(record, tick)| (record, tick, ())), &probe),
+                lookups: seal(lookups, &probe),
+                records: seal(records, &probe),
                 counts: seal(counts.inner, &probe),
                 latency: seal(latency.inner, &probe),
                 throughput: seal(throughput.inner, &probe),

@@ -11,8 +11,10 @@
 //!
 //! # Cost
 //!
-//! Buckets come in chunks of 64, allocated when first used and freed when empty; a chunk's counts
-//! take a byte per bucket and window until one of them outgrows it, then four, then eight.
+//! Buckets come in chunks of 64. Those between the least and the greatest value have a place of 48
+//! bytes each; the counts are allocated when first used and freed when empty, and take a byte per
+//! bucket and window until one of them outgrows it, then four, then eight. An update touches three
+//! cache lines; a quantile adds up the places, and reads the one chunk that holds it.
 
 use std::ops::Range;
 
@@ -70,55 +72,83 @@ pub const N_WINDOWS: usize = 5;
 /// The windows' counts of one bucket lie together, because a value enters several at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Distribution {
-    /// In the order of their numbers; none is empty.
+    /// Number of the first chunk that has values.
+    first: usize,
+    /// The chunks from `first` to the last that has values.
     chunks: Vec<Chunk>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Chunk {
-    number: u16,
-    totals: [u64; N_WINDOWS],
-    counts: Counts,
+    totals: Totals,
+    /// `None` exactly while the totals are zero.
+    counts: Option<Box<Counts>>,
 }
 
-type Cells<N> = Box<[[N; N_WINDOWS]; CHUNK]>;
+/// How many values, per window.
+type Totals = [u64; N_WINDOWS];
+
+type Cells<N> = [[N; N_WINDOWS]; CHUNK];
 
 /// As narrow as the greatest count has ever needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "it is boxed, and nearly all are narrow")]
 enum Counts {
     Narrow(Cells<u8>),
-    Wide(Cells<u32>),
-    Full(Cells<u64>),
+    Wide(Box<Cells<u32>>),
+    Full(Box<Cells<u64>>),
 }
 
 impl Counts {
-    fn get(&self, slot: usize, window: usize) -> u64 {
-        match self {
-            Counts::Narrow(counts) => u64::from(counts[slot][window]),
-            Counts::Wide(counts) => u64::from(counts[slot][window]),
-            Counts::Full(counts) => counts[slot][window],
+    fn add(&mut self, slot: usize, windows: Range<usize>, diff: i64, totals: &mut Totals) {
+        let fits = match self {
+            Counts::Narrow(cells) => add(&mut cells[slot], windows.clone(), diff, totals),
+            Counts::Wide(cells) => add(&mut cells[slot], windows.clone(), diff, totals),
+            Counts::Full(cells) => add(&mut cells[slot], windows.clone(), diff, totals),
+        };
+        if !fits {
+            *self = match self {
+                Counts::Narrow(cells) => Counts::Wide(Box::new(cells.map(|n| n.map(u32::from)))),
+                Counts::Wide(cells) => Counts::Full(Box::new(cells.map(|n| n.map(u64::from)))),
+                // A u64 holds what saturates at one.
+                Counts::Full(_) => return,
+            };
+            self.add(slot, windows, diff, totals);
         }
     }
 
-    fn set(&mut self, slot: usize, window: usize, count: u64) {
-        match self {
-            Counts::Narrow(counts) if let Ok(count) = u8::try_from(count) => {
-                counts[slot][window] = count;
-            }
-            Counts::Wide(counts) if let Ok(count) = u32::try_from(count) => {
-                counts[slot][window] = count;
-            }
-            Counts::Full(counts) => counts[slot][window] = count,
-            Counts::Narrow(counts) => {
-                *self = Counts::Wide(Box::new(counts.map(|windows| windows.map(u32::from))));
-                self.set(slot, window, count);
-            }
-            Counts::Wide(counts) => {
-                *self = Counts::Full(Box::new(counts.map(|windows| windows.map(u64::from))));
-                self.set(slot, window, count);
+    /// Adds the counts of a window to `sums`.
+    fn add_to(&self, sums: &mut [u64; CHUNK], window: usize) {
+        fn each<N: Copy + Into<u64>>(cells: &Cells<N>, sums: &mut [u64; CHUNK], window: usize) {
+            for (sum, cell) in sums.iter_mut().zip(cells) {
+                *sum += cell[window].into();
             }
         }
+        match self {
+            Counts::Narrow(cells) => each(cells, sums, window),
+            Counts::Wide(cells) => each(cells, sums, window),
+            Counts::Full(cells) => each(cells, sums, window),
+        }
     }
+}
+
+/// Adds `diff` to some windows of a cell, and to the totals; nothing if a count would not fit.
+fn add<N>(cell: &mut [N; N_WINDOWS], windows: Range<usize>, diff: i64, totals: &mut Totals) -> bool
+where
+    N: Copy + Into<u64> + TryFrom<u64>,
+{
+    let mut sums = *cell;
+    for window in windows.clone() {
+        let old: u64 = cell[window].into();
+        debug_assert!(old.checked_add_signed(diff).is_some(), "{diff} values at {old}");
+        let Ok(sum) = N::try_from(old.saturating_add_signed(diff)) else { return false };
+        sums[window] = sum;
+    }
+    for window in windows {
+        totals[window] = totals[window] + sums[window].into() - cell[window].into();
+    }
+    *cell = sums;
+    true
 }
 
 impl Distribution {
@@ -127,82 +157,116 @@ impl Distribution {
     /// Taking more than there are leaves none: it would mean that a view had retracted what it
     /// never gave, and is caught by `debug_assert`.
     pub fn update(&mut self, bucket: Bucket, windows: Range<usize>, diff: i64) {
-        let number = bucket / CHUNK as u16;
         let slot = usize::from(bucket) % CHUNK;
-        let found = self.chunks.binary_search_by_key(&number, |chunk| chunk.number);
-        let position = found.unwrap_or_else(|position| {
-            let counts = Counts::Narrow(Box::new([[0; N_WINDOWS]; CHUNK]));
-            self.chunks.insert(position, Chunk { number, totals: [0; N_WINDOWS], counts });
-            position
-        });
-        let chunk = &mut self.chunks[position];
-        for window in windows {
-            let old = chunk.counts.get(slot, window);
-            debug_assert!(old.checked_add_signed(diff).is_some(), "{diff} values at {old}");
-            let new = old.saturating_add_signed(diff);
-            chunk.counts.set(slot, window, new);
-            chunk.totals[window] = chunk.totals[window] + new - old;
-        }
+        let chunk = self.chunk(usize::from(bucket) / CHUNK);
+        let empty = || Box::new(Counts::Narrow([[0; N_WINDOWS]; CHUNK]));
+        chunk.counts.get_or_insert_with(empty).add(slot, windows, diff, &mut chunk.totals);
         if chunk.totals == [0; N_WINDOWS] {
-            self.chunks.remove(position);
+            chunk.counts = None;
+            self.trim();
         }
     }
 
-    /// How many values there are in a window.
-    pub fn samples(&self, window: usize) -> u64 {
-        self.chunks.iter().map(|chunk| chunk.totals[window]).sum()
+    fn chunk(&mut self, number: usize) -> &mut Chunk {
+        if self.chunks.is_empty() {
+            self.first = number;
+        }
+        if number < self.first {
+            let missing = std::iter::repeat_n(Chunk::default(), self.first - number);
+            drop(self.chunks.splice(0..0, missing));
+            self.first = number;
+        }
+        let place = number - self.first;
+        if place >= self.chunks.len() {
+            self.chunks.resize(place + 1, Chunk::default());
+        }
+        &mut self.chunks[place]
     }
 
-    /// Bytes that it holds on the heap.
-    pub fn heap_bytes(&self) -> usize {
-        let width = |chunk: &Chunk| match chunk.counts {
-            Counts::Narrow(_) => 1,
-            Counts::Wide(_) => 4,
-            Counts::Full(_) => 8,
+    /// Lets go of empty chunks at both ends.
+    fn trim(&mut self) {
+        let used = |chunk: &Chunk| chunk.counts.is_some();
+        let Some(first) = self.chunks.iter().position(used) else {
+            *self = Distribution::default();
+            return;
         };
-        let cells: usize = self.chunks.iter().map(|chunk| width(chunk) * CHUNK * N_WINDOWS).sum();
-        self.chunks.capacity() * size_of::<Chunk>() + cells
+        let last = self.chunks.iter().rposition(used).unwrap_or(first);
+        self.chunks.truncate(last + 1);
+        self.chunks.drain(..first);
+        self.first += first;
+    }
+
+    fn end(&self) -> usize {
+        self.first + self.chunks.len()
     }
 }
 
-/// The quantiles of several distributions in a window, added together; `None` if all are empty.
-pub fn quantiles(parts: &[&Distribution], window: usize) -> Option<Quantiles> {
-    let chunks = parts.iter().flat_map(|part| &part.chunks);
-    let mut chunks: Vec<&Chunk> = chunks.filter(|chunk| chunk.totals[window] > 0).collect();
-    if parts.len() > 1 {
-        chunks.sort_by_key(|chunk| chunk.number);
-    }
-    let samples: u64 = chunks.iter().map(|chunk| chunk.totals[window]).sum();
-    let ranks = PER_MILLE.map(|per_mille| (samples * per_mille).div_ceil(1000));
+/// Several distributions added together, to be read.
+pub struct Sum<'a> {
+    parts: &'a [&'a Distribution],
+    /// Number of the chunk of the first of `totals`.
+    first: usize,
+    totals: Vec<Totals>,
+}
 
-    let last = chunks.last()?.number;
-    let mut quantiles = Quantiles { samples, at: [0; PER_MILLE.len()], max: 0 };
-    let mut found = 0;
-    let mut below = 0;
-    // Chunks of one number lie together.
-    for group in chunks.chunk_by(|a, b| a.number == b.number) {
-        let total: u64 = group.iter().map(|chunk| chunk.totals[window]).sum();
-        let is_last = group[0].number == last;
-        if is_last || found < ranks.len() && ranks[found] <= below + total {
-            let first = group[0].number * CHUNK as u16;
-            let mut seen = below;
-            for slot in 0..CHUNK {
-                let count: u64 = group.iter().map(|chunk| chunk.counts.get(slot, window)).sum();
-                if count == 0 {
-                    continue;
+impl<'a> Sum<'a> {
+    pub fn of(parts: &'a [&'a Distribution]) -> Sum<'a> {
+        let parts_used = || parts.iter().filter(|part| !part.chunks.is_empty());
+        let first = parts_used().map(|part| part.first).min().unwrap_or(0);
+        let end = parts_used().map(|part| part.end()).max().unwrap_or(0);
+        let mut totals = vec![[0; N_WINDOWS]; end - first];
+        for part in parts_used() {
+            for (sums, chunk) in totals[part.first - first..].iter_mut().zip(&part.chunks) {
+                for (sum, total) in sums.iter_mut().zip(chunk.totals) {
+                    *sum += total;
                 }
-                seen += count;
-                let bucket = first + slot as u16;
-                while found < ranks.len() && ranks[found] <= seen {
-                    quantiles.at[found] = bucket;
-                    found += 1;
-                }
-                quantiles.max = bucket;
             }
         }
-        below += total;
+        Sum { parts, first, totals }
     }
-    Some(quantiles)
+
+    /// The quantiles in a window; `None` if it is empty.
+    pub fn quantiles(&self, window: usize) -> Option<Quantiles> {
+        let last = self.totals.iter().rposition(|totals| totals[window] > 0)?;
+        let samples: u64 = self.totals.iter().map(|totals| totals[window]).sum();
+        let ranks = PER_MILLE.map(|per_mille| (samples * per_mille).div_ceil(1000));
+        let mut quantiles = Quantiles { samples, at: [0; PER_MILLE.len()], max: 0 };
+        let mut found = 0;
+        let mut below = 0;
+        for (place, totals) in self.totals[..=last].iter().enumerate() {
+            let total = totals[window];
+            let holds_next = found < ranks.len() && ranks[found] <= below + total;
+            if place == last || holds_next {
+                let mut seen = below;
+                let first = ((self.first + place) * CHUNK) as Bucket;
+                for (bucket, count) in (first..).zip(self.counts(place, window)) {
+                    if count == 0 {
+                        continue;
+                    }
+                    seen += count;
+                    while found < ranks.len() && ranks[found] <= seen {
+                        quantiles.at[found] = bucket;
+                        found += 1;
+                    }
+                    quantiles.max = bucket;
+                }
+            }
+            below += total;
+        }
+        Some(quantiles)
+    }
+
+    fn counts(&self, place: usize, window: usize) -> [u64; CHUNK] {
+        let number = self.first + place;
+        let mut sums = [0; CHUNK];
+        for part in self.parts {
+            let chunk = number.checked_sub(part.first).and_then(|place| part.chunks.get(place));
+            if let Some(counts) = chunk.and_then(|chunk| chunk.counts.as_ref()) {
+                counts.add_to(&mut sums, window);
+            }
+        }
+        sums
+    }
 }
 
 #[cfg(test)]
@@ -249,7 +313,7 @@ mod tests {
                 odd.update(bucket(value), 0..1, 1)
             }
         }
-        let quantiles = quantiles(&[&even, &odd], 0).unwrap();
+        let quantiles = Sum::of(&[&even, &odd]).quantiles(0).unwrap();
         assert_eq!(quantiles.samples, 1000);
         assert_eq!(quantiles.at, [500, 900, 950, 990, 999].map(|rank| bucket(rank * rank)));
         assert_eq!(quantiles.max, bucket(1_000_000));
@@ -259,13 +323,16 @@ mod tests {
     fn one_value_is_every_quantile() {
         let mut one = Distribution::default();
         one.update(77, 0..1, 1);
-        assert_eq!(quantiles(&[&one], 0), Some(Quantiles { samples: 1, at: [77; 5], max: 77 }));
+        assert_eq!(
+            Sum::of(&[&one]).quantiles(0),
+            Some(Quantiles { samples: 1, at: [77; 5], max: 77 })
+        );
     }
 
     #[test]
     fn nothing_has_no_quantiles() {
-        assert_eq!(quantiles(&[&Distribution::default()], 0), None);
-        assert_eq!(quantiles(&[], 0), None);
+        assert_eq!(Sum::of(&[&Distribution::default()]).quantiles(0), None);
+        assert_eq!(Sum::of(&[]).quantiles(0), None);
     }
 
     #[test]
@@ -287,7 +354,8 @@ mod tests {
         for diff in [255, 1, i64::from(u32::MAX), 9] {
             distribution.update(5, 0..1, diff);
         }
-        assert_eq!(distribution.samples(0), 255 + 1 + u64::from(u32::MAX) + 9);
+        let samples = Sum::of(&[&distribution]).quantiles(0).unwrap().samples;
+        assert_eq!(samples, 255 + 1 + u64::from(u32::MAX) + 9);
     }
 
     #[test]
@@ -296,9 +364,42 @@ mod tests {
         distribution.update(7, 0..N_WINDOWS, 1);
         distribution.update(9, 3..N_WINDOWS, 1);
         distribution.update(7, 0..1, -1);
-        assert_eq!([0, 1, 2, 3, 4].map(|window| distribution.samples(window)), [0, 1, 1, 2, 2]);
-        assert_eq!(quantiles(&[&distribution], 0), None);
-        assert_eq!(quantiles(&[&distribution], 1).unwrap().max, 7);
-        assert_eq!(quantiles(&[&distribution], 4).unwrap().max, 9);
+        let parts = [&distribution];
+        let sum = Sum::of(&parts);
+        let read = [0, 1, 2, 3, 4].map(|window| sum.quantiles(window));
+        let samples = read.map(|quantiles| quantiles.map_or(0, |quantiles| quantiles.samples));
+        assert_eq!(samples, [0, 1, 1, 2, 2]);
+        assert_eq!(read[0], None);
+        assert_eq!([1, 4].map(|window| read[window].unwrap().max), [7, 9]);
+    }
+
+    #[test]
+    fn it_holds_what_a_list_of_values_holds() {
+        let mut random = 1_u64;
+        let mut distribution = Distribution::default();
+        let mut values = Vec::new();
+        for _ in 0..3_000 {
+            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            // Values of all magnitudes, so that chunks come and go at both ends.
+            let value = (random >> 12) as i64 >> (random % 52);
+            if random >> 63 == 0 || values.is_empty() {
+                distribution.update(bucket(value), 0..2, 1);
+                values.push(value);
+            } else {
+                let gone = values.swap_remove((random >> 32) as usize % values.len());
+                distribution.update(bucket(gone), 0..2, -1);
+            }
+            let mut sorted = values.clone();
+            sorted.sort_unstable();
+            let read = Sum::of(&[&distribution]).quantiles(1);
+            let n = sorted.len();
+            let at = |per_mille: u64| bucket(sorted[(n * per_mille as usize).div_ceil(1000) - 1]);
+            let expected = (n > 0).then(|| Quantiles {
+                samples: n as u64,
+                at: PER_MILLE.map(at),
+                max: bucket(sorted[n - 1]),
+            });
+            assert_eq!(read, expected);
+        }
     }
 }

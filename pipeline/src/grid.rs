@@ -5,6 +5,7 @@
 //! it does the work of a step once, and is at each grid time exactly the function of the rows then.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use contracts::event::JobId;
 use hashbrown::HashMap;
@@ -25,9 +26,9 @@ pub fn grid_time(tick: Tick, step: Tick) -> Tick {
 /// The changes of a step of the grid.
 struct Step {
     capability: Capability<Tick>,
-    jobs: HashMap<JobId, Change>,
-    /// Rows that only leave: a second row of a job, from a record read back.
-    leaving: Vec<Change>,
+    changes: Vec<Change>,
+    /// Where the change of a job is.
+    jobs: HashMap<JobId, u32>,
 }
 
 /// Composes the changes of each step of `step` µs; a step of 1 is the stream itself.
@@ -35,7 +36,7 @@ pub fn on_grid(changes: Changes<'_>, step: Tick) -> Changes<'_> {
     if step <= 1 {
         return changes;
     }
-    changes.unary_frontier::<CapacityContainerBuilder<_>, _, _, _>(
+    changes.unary_frontier::<CapacityContainerBuilder<Rc<Vec<Change>>>, _, _, _>(
         Pipeline,
         "OnGrid",
         |initial, _| {
@@ -43,23 +44,21 @@ pub fn on_grid(changes: Changes<'_>, step: Tick) -> Changes<'_> {
             let mut steps = BTreeMap::<Tick, Step>::new();
             move |(input, frontier), output| {
                 input.for_each(|capability, changes| {
-                    for (change, tick) in changes.drain(..) {
-                        let at = grid_time(tick, step);
-                        let step = steps.entry(at).or_insert_with(|| Step {
-                            capability: capability.delayed(&at, 0),
-                            jobs: HashMap::new(),
-                            leaving: Vec::new(),
-                        });
-                        step.compose(change);
-                    }
+                    let Some(&tick) = capability.least() else { return };
+                    let at = grid_time(tick, step);
+                    let step = steps.entry(at).or_insert_with(|| Step {
+                        capability: capability.delayed(&at, 0),
+                        changes: Vec::new(),
+                        jobs: HashMap::new(),
+                    });
+                    changes.iter().for_each(|change| step.compose(change));
                 });
                 while let Some(step) = steps.first_entry()
                     && !frontier.less_equal(step.key())
                 {
-                    let (at, Step { capability, jobs, leaving }) = step.remove_entry();
-                    let moved = jobs.into_values().filter(|change| change.old != change.new);
-                    let moved = moved.chain(leaving).map(|change| (change, at));
-                    output.session(&capability).give_iterator(moved);
+                    let Step { capability, mut changes, .. } = step.remove();
+                    changes.retain(|change| change.old != change.new);
+                    output.session(&capability).give_container(&mut Rc::new(changes));
                 }
             }
         },
@@ -68,16 +67,21 @@ pub fn on_grid(changes: Changes<'_>, step: Tick) -> Changes<'_> {
 
 impl Step {
     /// `a → b` then `b → c` is `a → c`.
-    fn compose(&mut self, change: Change) {
+    fn compose(&mut self, change: &Change) {
+        // A second row of a job, from a record read back, only leaves.
         if change.new.is_none() {
-            self.leaving.push(change);
+            self.changes.push(change.clone());
             return;
         }
         match self.jobs.entry(change.job()) {
             Entry::Vacant(entry) => {
-                entry.insert(change);
+                // Four billion changes do not fit in memory.
+                entry.insert(self.changes.len() as u32);
+                self.changes.push(change.clone());
             }
-            Entry::Occupied(mut entry) => entry.get_mut().new = change.new,
+            Entry::Occupied(entry) => {
+                self.changes[*entry.get() as usize].new.clone_from(&change.new);
+            }
         }
     }
 }
@@ -90,8 +94,7 @@ mod tests {
     use contracts::event::{EventId, Kind};
     use timely::dataflow::InputHandle;
     use timely::dataflow::operators::probe::Handle;
-    use timely::dataflow::operators::vec::Input as _;
-    use timely::dataflow::operators::{Inspect, Probe};
+    use timely::dataflow::operators::{Input as _, Inspect, Probe};
 
     use super::*;
     use crate::fact::Fact;
@@ -129,19 +132,25 @@ mod tests {
         let mut worker = single();
         let probe = Handle::new();
         let seen = Rc::new(RefCell::new(Vec::new()));
-        let mut input: InputHandle<Tick, CapacityContainerBuilder<Vec<(Change, Tick)>>> = worker
+        let mut input: InputHandle<Tick, CapacityContainerBuilder<Rc<Vec<Change>>>> = worker
             .dataflow(|scope| {
-                let (handle, changes) = scope.new_input();
+                let (handle, changes) = scope.new_input_with_builder();
                 let seen = Rc::clone(&seen);
                 on_grid(changes, step)
-                    .inspect(move |change| seen.borrow_mut().push(change.clone()))
+                    .inspect_core(move |event| {
+                        if let Ok((stamp, changes)) = event {
+                            let at = *stamp.least().unwrap();
+                            let changes = changes.iter().map(|change| (change.clone(), at));
+                            seen.borrow_mut().extend(changes);
+                        }
+                    })
                     .probe_with(&probe);
                 handle
             });
         let mut left = Vec::new();
         for (tick, changes) in ticks {
             input.advance_to(tick);
-            changes.into_iter().for_each(|change| input.send((change, tick)));
+            input.send_batch(&mut Rc::new(changes));
             input.advance_to(tick + 1);
             input.flush();
             // What is still on its way holds the frontier at its grid time.

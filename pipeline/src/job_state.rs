@@ -27,6 +27,7 @@
 //! O(1) per fact; memory is that of [`crate::job_table`] and 16 to 32 bytes per job in the wheel.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use contracts::event::JobId;
 use hashbrown::HashMap;
@@ -48,8 +49,8 @@ use crate::wheel::Wheel;
 /// What the operator gives out.
 pub struct Jobs<'s> {
     pub changes: Changes<'s>,
-    pub records: StreamVec<'s, Tick, (Record, Tick)>,
-    pub lookups: StreamVec<'s, Tick, (Fact, Tick)>,
+    pub records: StreamVec<'s, Tick, (Record, Tick, ())>,
+    pub lookups: StreamVec<'s, Tick, (Fact, Tick, ())>,
 }
 
 /// Longest window plus its step, in µs: a finished job stays until it has left every window.
@@ -57,6 +58,9 @@ const IN_WINDOWS: i64 = 3_660_000_000;
 
 /// How long it is remembered that a job was retired, in µs; an older answer is not believed.
 const REMEMBERED: Tick = 60_000_000;
+
+/// Jobs looked for before the first of them is touched.
+const AHEAD: usize = 16;
 
 /// The jobs retired in the last [`REMEMBERED`].
 #[derive(Default)]
@@ -97,7 +101,7 @@ struct JobStates {
     touched: Vec<(Index, Option<Row>)>,
     /// Rows that a record read back takes out of the totals, for jobs already here.
     recalled: Vec<Change>,
-    lookups: Vec<(Fact, Tick)>,
+    lookups: Vec<(Fact, Tick, ())>,
     retired_lately: RetiredLately,
 }
 
@@ -115,21 +119,42 @@ impl JobStates {
         }
     }
 
-    fn apply(&mut self, tick: Tick, input: Input) {
-        match input {
-            Input::Fact(fact) => self.learn(tick, fact),
-            Input::Stored(record) => self.recall(tick, *record),
-            Input::Answer(answer) => self.answered(tick, *answer),
+    /// Takes in `inputs`, in their order, and leaves none of them.
+    fn apply(&mut self, tick: Tick, inputs: &mut Vec<Input>) {
+        let mut found = [None; AHEAD];
+        let mut inputs = inputs.drain(..);
+        loop {
+            // Finding a job is waiting for memory. Looking for several in a row lets the
+            // processor wait for all of them at once.
+            let ahead = inputs.as_slice();
+            let n = ahead.len().min(AHEAD);
+            for (found, input) in found.iter_mut().zip(ahead) {
+                *found = self.find(input.job());
+            }
+            for (input, found) in inputs.by_ref().take(n).zip(found) {
+                match input {
+                    Input::Fact(fact) => self.learn(tick, fact, found),
+                    Input::Stored(record) => self.recall(tick, *record),
+                    Input::Answer(answer) => self.answered(tick, *answer),
+                }
+            }
+            if n < AHEAD {
+                return;
+            }
         }
     }
 
-    fn learn(&mut self, tick: Tick, fact: Fact) {
-        let place = self.table.place(fact.job);
-        let Some(index) = self.table.find(place, fact.job) else {
+    fn find(&self, job: JobId) -> Option<Index> {
+        self.table.find(self.table.place(job), job)
+    }
+
+    /// Joins `fact` into its job, which is at `found` unless it has come since.
+    fn learn(&mut self, tick: Tick, fact: Fact, found: Option<Index>) {
+        let Some(index) = found.or_else(|| self.find(fact.job)) else {
             if self.retention.is_none_or(|retention| retention.young(fact.created_at, tick)) {
                 self.begin(tick, &fact);
             } else {
-                self.lookups.push((fact, tick));
+                self.lookups.push((fact, tick, ()));
             }
             return;
         };
@@ -147,10 +172,10 @@ impl JobStates {
     }
 
     fn answered(&mut self, tick: Tick, Answer { fact, record, read_at }: Answer) {
-        if self.table.find(self.table.place(fact.job), fact.job).is_none() {
+        if self.find(fact.job).is_none() {
             let retired_since = self.retired_lately.contains(fact.job, read_at);
             if retired_since || tick.saturating_sub(read_at) > REMEMBERED {
-                self.lookups.push((fact, tick));
+                self.lookups.push((fact, tick, ()));
                 return;
             }
             if record.is_none() {
@@ -161,7 +186,7 @@ impl JobStates {
         if let Some(record) = record {
             self.recall(tick, record);
         }
-        self.learn(tick, fact);
+        self.learn(tick, fact, None);
     }
 
     /// Adds a job that its first fact has made.
@@ -178,8 +203,7 @@ impl JobStates {
             let row = Row::of(record.job, &record.summary, record.abandoned_at.is_some());
             Row { retired: true, ..row }
         };
-        let place = self.table.place(record.job);
-        if let Some(index) = self.table.find(place, record.job) {
+        if let Some(index) = self.find(record.job) {
             let entry = self.table.get_mut(index);
             if !entry.touched {
                 self.touched.push((index, Some(row(entry))));
@@ -236,8 +260,7 @@ impl JobStates {
         while self.wheel.next().is_some_and(|due| due <= tick) {
             let Some((_, jobs)) = self.wheel.take() else { return };
             for job in jobs {
-                let place = self.table.place(job);
-                let Some(index) = self.table.find(place, job) else { continue };
+                let Some(index) = self.find(job) else { continue };
                 let entry = self.table.get_mut(index);
                 let due = due(entry, &retention);
                 if due > tick {
@@ -260,42 +283,42 @@ impl JobStates {
         }
     }
 
-    /// Ends a tick: gives out the net change of every job touched.
-    fn close(
-        &mut self,
-        tick: Tick,
-        mut change: impl FnMut(Change),
-        mut record: impl FnMut(Record),
-    ) {
+    /// Ends a tick: the net change of every job touched, and what a store is to keep of them.
+    fn close(&mut self, tick: Tick) -> (Vec<Change>, Vec<(Record, Tick, ())>) {
+        let mut changes = Vec::with_capacity(self.touched.len());
+        let mut records =
+            Vec::with_capacity(if self.keep_records { self.touched.len() } else { 0 });
         let mut retired = Vec::new();
         for (index, old) in self.touched.drain(..) {
             let entry = self.table.get_mut(index);
             entry.touched = false;
             let new = Row { retired: entry.retiring, ..row(entry) };
             if self.keep_records && std::mem::take(&mut entry.unsaved) {
-                record(Record {
+                let record = Record {
                     job: entry.job,
                     summary: entry.summary.clone(),
                     tick: entry.tick,
                     abandoned_at: (entry.abandoned_at != 0).then_some(entry.abandoned_at),
                     retired_at: entry.retiring.then_some(tick),
-                });
+                };
+                records.push((record, tick, ()));
             }
             if entry.retiring {
                 retired.push(entry.job);
             }
             if old.as_ref() != Some(&new) {
-                change(Change { old, new: Some(new) });
+                changes.push(Change { old, new: Some(new) });
             }
         }
-        self.recalled.drain(..).for_each(change);
+        changes.append(&mut self.recalled);
         // Only now: a removal moves entries, and the indices above must hold.
         for job in retired {
-            if let Some(index) = self.table.find(self.table.place(job), job) {
+            if let Some(index) = self.find(job) {
                 self.table.remove(index);
                 self.retired_lately.add(tick, job);
             }
         }
+        (changes, records)
     }
 }
 
@@ -322,9 +345,9 @@ struct Held(Option<[Capability<Tick>; 3]>);
 
 impl Held {
     fn observe(&mut self, capability: &InputCapability<Tick>) {
-        let earlier = |held: &[Capability<Tick>; 3]| held[0].time() <= capability.time();
-        if !self.0.as_ref().is_some_and(earlier) {
-            self.0 = Some([0, 1, 2].map(|port| capability.retain(port)));
+        let Some(tick) = capability.least() else { return };
+        if self.0.as_ref().is_none_or(|held| held[0].time() > tick) {
+            self.0 = Some([0, 1, 2].map(|port| capability.delayed(tick, port)));
         }
     }
 
@@ -365,7 +388,13 @@ pub fn job_states<'s>(
             let frontier = &frontiers[0];
             input.for_each(|capability, facts| {
                 held.observe(&capability);
-                stash.entry(*capability.time()).or_default().append(facts);
+                let Some(&tick) = capability.least() else { return };
+                let waiting = stash.entry(tick).or_default();
+                if waiting.is_empty() {
+                    *waiting = std::mem::take(facts);
+                } else {
+                    waiting.append(facts);
+                }
             });
             let (mut changes, mut records, mut lookups) =
                 (changes.activate(), records.activate(), lookups.activate());
@@ -380,7 +409,7 @@ pub fn job_states<'s>(
                 if facts_at == Some(tick)
                     && let Some(facts) = stash.get_mut(&tick)
                 {
-                    facts.drain(..).for_each(|input| states.apply(tick, input));
+                    states.apply(tick, facts);
                 }
                 if frontier.less_equal(&tick) || (frontier.is_empty() && facts_at.is_none()) {
                     break;
@@ -388,17 +417,11 @@ pub fn job_states<'s>(
                 stash.remove(&tick);
                 states.fire(tick);
                 let Held(Some([at_changes, at_records, at_lookups])) = &held else { break };
-                let at_changes = at_changes.delayed(&tick);
-                let at_records = at_records.delayed(&tick);
-                let mut changed = changes.session(&at_changes);
-                let mut recorded = records.session(&at_records);
-                states.close(
-                    tick,
-                    |change| changed.give((change, tick)),
-                    |record| recorded.give((record, tick)),
-                );
-                drop((changed, recorded));
-                lookups.session(&at_lookups.delayed(&tick)).give_iterator(states.lookups.drain(..));
+                let (changed, mut recorded) = states.close(tick);
+                changes.session(&at_changes.delayed(&tick)).give_container(&mut Rc::new(changed));
+                records.session(&at_records.delayed(&tick)).give_container(&mut recorded);
+                let looked_up = &mut states.lookups;
+                lookups.session(&at_lookups.delayed(&tick)).give_container(looked_up);
             }
             let facts_at = stash.first_key_value().map(|(&tick, _)| tick);
             let timer_at = states.wheel.next().filter(|_| !frontier.is_empty());

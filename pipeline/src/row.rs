@@ -1,10 +1,17 @@
 //! A job's row: what the views see of its summary, and how a row changes.
 
+use std::hash::Hash;
+use std::ops::{AddAssign, Neg};
+use std::rc::Rc;
+
 use contracts::event::{JobId, State};
 use differential_dataflow::{AsCollection, Data, VecCollection};
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
-use timely::dataflow::StreamVec;
-use timely::dataflow::operators::vec::Map;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Operator;
+use timely::dataflow::{Stream, StreamVec};
 
 use crate::name::Name;
 use crate::summary::{Summary, UNKNOWN};
@@ -99,22 +106,80 @@ impl Change {
 
 /// The stream of changes: at most one with a new side for a job and a tick, a job's in order.
 ///
-/// Keeping the two sides together lets each view see at once that a change does not concern it.
-pub type Changes<'s> = StreamVec<'s, Tick, (Change, Tick)>;
+/// Each list is of one tick, that of its message, and shared by the views, which read it. Keeping
+/// the two sides of a change together lets each view see at once that it is not concerned.
+pub type Changes<'s> = Stream<'s, Tick, Rc<Vec<Change>>>;
 
-/// The collection of `record(row)` over all rows; named, so that diagnostics read like the source.
-pub fn project<'s, D: Data>(
+/// What rows add to a view, up to `N` keys each; [`project`] and [`tally`] give out the sum of it.
+type Shares<K, R, const N: usize> = [Option<(K, R)>; N];
+
+/// Calls `give` with each share by which `new` differs from `old`.
+fn differences<K: PartialEq, R: PartialEq + Neg<Output = R>, const N: usize>(
+    change: &Change,
+    shares: impl Fn(&Row) -> Shares<K, R, N>,
+    mut give: impl FnMut(K, R),
+) {
+    let of = |row: &Option<Row>| row.as_ref().map_or([const { None }; N], &shares);
+    for (old, new) in of(&change.old).into_iter().zip(of(&change.new)) {
+        if old == new {
+            continue;
+        }
+        if let Some((key, share)) = old {
+            give(key, -share);
+        }
+        if let Some((key, share)) = new {
+            give(key, share);
+        }
+    }
+}
+
+/// The collection of `shares(row)` over all rows, as it comes: for keys that seldom repeat.
+pub fn project<'s, K: Data, const N: usize>(
     changes: Changes<'s>,
-    record: impl Fn(&Row) -> Option<D> + 'static,
-) -> VecCollection<'s, Tick, D, Diff> {
-    changes
-        .flat_map(move |(change, tick)| {
-            let old = change.old.as_ref().and_then(&record);
-            let new = change.new.as_ref().and_then(&record);
-            let moved = old != new;
-            let retraction = old.filter(|_| moved).map(|record| (record, tick, -1));
-            let addition = new.filter(|_| moved).map(|record| (record, tick, 1));
-            retraction.into_iter().chain(addition)
-        })
-        .as_collection()
+    name: &str,
+    shares: impl Fn(&Row) -> Shares<K, Diff, N> + 'static,
+) -> VecCollection<'s, Tick, K, Diff> {
+    let projected =
+        changes.unary::<CapacityContainerBuilder<_>, _, _, _>(Pipeline, name, |_, _| {
+            move |input, output| {
+                input.for_each(|capability, changes| {
+                    let Some(&tick) = capability.least() else { return };
+                    let mut session = output.session(&capability);
+                    for change in changes.iter() {
+                        differences(change, &shares, |key, diff| session.give((key, tick, diff)));
+                    }
+                });
+            }
+        });
+    projected.as_collection()
+}
+
+/// The collection of `shares(row)` over all rows, one update for a key and a list of changes.
+///
+/// Thousands of jobs that move at a tick fall into few cells: adding them up here, by hash, is
+/// many times cheaper than sorting them later.
+pub fn tally<'s, K, R, const N: usize>(
+    changes: Changes<'s>,
+    name: &str,
+    shares: impl Fn(&Row) -> Shares<K, R, N> + 'static,
+) -> StreamVec<'s, Tick, (K, Tick, R)>
+where
+    K: Data + Hash,
+    R: Clone + PartialEq + Default + AddAssign + Neg<Output = R> + 'static,
+{
+    changes.unary::<CapacityContainerBuilder<_>, _, _, _>(Pipeline, name, |_, _| {
+        let mut sums = HashMap::<K, R>::new();
+        move |input, output| {
+            input.for_each(|capability, changes| {
+                let Some(&tick) = capability.least() else { return };
+                for change in changes.iter() {
+                    differences(change, &shares, |key, share| {
+                        *sums.entry(key).or_default() += share;
+                    });
+                }
+                let moved = sums.drain().filter(|(_, sum)| *sum != R::default());
+                output.session(&capability).give_iterator(moved.map(|(key, sum)| (key, tick, sum)));
+            });
+        }
+    })
 }

@@ -98,7 +98,18 @@ pub(crate) fn seal<D: ExchangeData, R: ExchangeData>(
     let sealed = view.unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(
         Exchange::new(|_: &(D, Tick, R)| 0),
         "Seal",
-        move |_, _| move |input, _| input.for_each(|_, updates| open.borrow_mut().append(updates)),
+        move |_, _| {
+            move |input, _| {
+                input.for_each(|_, updates| {
+                    let mut open = open.borrow_mut();
+                    if open.is_empty() {
+                        *open = std::mem::take(updates);
+                    } else {
+                        open.append(updates);
+                    }
+                });
+            }
+        },
     );
     sealed.probe_with(probe);
     outlet

@@ -273,7 +273,12 @@ impl SideBySide {
             let seen = Rc::clone(&changes);
             let operator = job_states(inputs, None, false).changes;
             operator
-                .inspect(move |change| seen.borrow_mut().push(change.clone()))
+                .inspect_core(move |event| {
+                    if let Ok((stamp, changes)) = event {
+                        let at = *stamp.least().expect("a message has a time");
+                        seen.borrow_mut().extend(changes.iter().map(|change| (change.clone(), at)));
+                    }
+                })
                 .probe_with(&probe);
 
             let seen = Rc::clone(&counts);

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use contracts::event::{JobId, Kind};
-use pipeline::Tick;
 use pipeline::fact::{Fact, Input};
 use pipeline::name::Name;
+use pipeline::rules::{self, Rule};
+use pipeline::{Diff, Tick};
 use uuid::Uuid;
 
 /// Where the streams begin, µs since the epoch: 2026-01-01.
@@ -90,4 +91,22 @@ pub(crate) fn ticks(n_jobs: usize, per_tick: usize) -> Vec<(Tick, Vec<Input>)> {
         ticks.push((tick, facts.by_ref().take(per_tick).map(Input::Fact).collect()));
     }
     ticks
+}
+
+/// A hundred rules, of every measure.
+pub(crate) fn hundred_rules() -> Vec<(Rule, Diff)> {
+    let mut yaml = "groups: [{name: bench, rules: [".to_owned();
+    for i in 0..100 {
+        let expr = match i % 5 {
+            0 => format!("failure_ratio[5m] by (type) > 0.{i:02}"),
+            1 => format!("run_seconds{{quantile=\"0.95\"}}[1m] by (type) > {i}"),
+            2 => format!("backlog by (queue) > {i}000"),
+            3 => format!("stuck{{longer_than=\"{i}m\"}} by (type) > 0"),
+            _ => format!("oldest_age_seconds{{type=\"type-{:02}\"}} > {i}", i % 20),
+        };
+        yaml.push_str(&format!("{{alert: A{i}, expr: '{expr}', for: 1m}},"));
+    }
+    yaml.push_str("]}]");
+    let rules = rules::parse(&yaml).expect("the rules are good");
+    rules.into_iter().map(|rule| (rule, 1)).collect()
 }

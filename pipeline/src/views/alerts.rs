@@ -41,7 +41,7 @@ use super::sliding::Facet;
 use super::throughput::{Rates, Throughput};
 use crate::distribution::{PER_MILLE, Quantiles, middle};
 use crate::name::Name;
-use crate::row::{Changes, Row, project};
+use crate::row::{Changes, Row, tally};
 use crate::rules::Rule;
 use crate::rules::expr::{Condition, Label, Measure, Rate, Reading, Standing};
 use crate::{Diff, Tick};
@@ -126,9 +126,9 @@ pub fn alerts<'s>(
 ) -> VecCollection<'s, Tick, Alert, Diff> {
     let scope = changes.scope();
     // What came and went within a step is nothing to be told.
-    let ages = project(changes, Age::of).consolidate_stream();
+    let ages = tally(changes, "Ages", |row| [Age::of(row).map(|age| (age, 1))]);
     let told = scope.concatenate([
-        ages.inner.map(|(age, tick, diff)| (Told::Age(age, diff), tick)),
+        ages.map(|(age, tick, diff)| (Told::Age(age, diff), tick)),
         throughput.inner.map(|(row, tick, diff)| (Told::Throughput(row, diff), tick)),
         latency.inner.map(|(row, tick, diff)| (Told::Latency(row, diff), tick)),
         rules.inner.map(|(rule, tick, diff)| (Told::Rule(Box::new(rule), diff), tick)),
@@ -145,8 +145,9 @@ pub fn alerts<'s>(
             let mut held: Option<Capability<Tick>> = None;
             move |(input, frontier), output| {
                 input.for_each(|capability, told| {
-                    if held.as_ref().is_none_or(|held| capability.time() < held.time()) {
-                        held = Some(capability.retain(0));
+                    let earliest = held.as_ref().map(Capability::time);
+                    if earliest.is_none() || capability.least() < earliest {
+                        held = capability.retain_least(0);
                     }
                     for (told, tick) in told.drain(..) {
                         stash.entry(tick).or_default().push(told);

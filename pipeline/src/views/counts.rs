@@ -1,7 +1,7 @@
 //! How many jobs there are: the cube of those in memory, the totals of those retired.
 //!
 //! ```text
-//!   changes ──▶ (cell, ±1) ──consolidate──▶ count_total ──▶ ((cell, n), tick, ±1)
+//!   changes ──tally──▶ (cell, tick, ±n) ──▶ count_total ──▶ ((cell, n), tick, ±1)
 //! ```
 //!
 //! Every count by state, type, queue and worker is a sum over cells at one tick. One arrangement
@@ -23,10 +23,9 @@ use contracts::State;
 use differential_dataflow::operators::CountTotal;
 use differential_dataflow::{AsCollection, VecCollection};
 use serde::{Deserialize, Serialize};
-use timely::dataflow::operators::vec::Map;
 
 use crate::name::Name;
-use crate::row::{Changes, Row};
+use crate::row::{Changes, Row, tally};
 use crate::{Diff, Tick};
 
 /// What jobs are counted by.
@@ -80,17 +79,8 @@ pub fn counts<'s>(
     changes: Changes<'s>,
     retired: VecCollection<'s, Tick, Cell, Diff>,
 ) -> VecCollection<'s, Tick, (Cell, Diff), Diff> {
-    let cells = changes.flat_map(|(change, tick)| {
-        let of = |row: &Option<Row>| row.as_ref().map(Cell::of);
-        let skewed =
-            |row: &Option<Row>| row.as_ref().is_some_and(|row| !row.retired && row.skewed());
-        let skew = Diff::from(skewed(&change.new)) - Diff::from(skewed(&change.old));
-        let (old, new) = (of(&change.old), of(&change.new));
-        let moved = old != new;
-        let retraction = old.filter(|_| moved).map(|cell| (cell, tick, -1));
-        let addition = new.filter(|_| moved).map(|cell| (cell, tick, 1));
-        let skew = (skew != 0).then_some((Cell::Skewed, tick, skew));
-        retraction.into_iter().chain(addition).chain(skew)
+    let cells = tally(changes, "Cells", |row| {
+        [Some((Cell::of(row), 1)), (!row.retired && row.skewed()).then_some((Cell::Skewed, 1))]
     });
-    cells.as_collection().concat(retired).consolidate_stream().count_total()
+    cells.as_collection().concat(retired).count_total()
 }

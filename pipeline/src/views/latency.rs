@@ -15,13 +15,11 @@
 use std::ops::Range;
 
 use contracts::snapshot::{Measure, Window};
-use differential_dataflow::AsCollection;
 use differential_dataflow::VecCollection;
 use serde::{Deserialize, Serialize};
-use timely::dataflow::operators::vec::Map;
 
 use super::sliding::{Facet, Point, Steps, sliding};
-use crate::distribution::{self, Bucket, Distribution, N_WINDOWS, Quantiles};
+use crate::distribution::{self, Bucket, Distribution, N_WINDOWS, Quantiles, Sum};
 use crate::name::Name;
 use crate::row::{Changes, Row, project};
 use crate::summary::UNKNOWN;
@@ -58,6 +56,11 @@ impl Sample {
             buckets: [row.wait(), row.run(), row.total()].map(bucket),
         })
     }
+
+    /// The sample for its type, and for all types together.
+    fn in_both(self) -> [(Facet, Sample); 2] {
+        [(Some(self.job_type), self.clone()), (None, self)]
+    }
 }
 
 /// One row of the view.
@@ -78,15 +81,11 @@ pub fn latency<'s>(
     retired: VecCollection<'s, Tick, Sample, Diff>,
     steps: Steps,
 ) -> VecCollection<'s, Tick, Latency, Diff> {
-    let samples = project(changes, Sample::of).concat(retired);
-    let with_all = samples
-        .inner
-        .flat_map(|(sample, tick, diff)| {
-            let of_type = (Some(sample.job_type), sample.clone());
-            [(of_type, tick, diff), ((None, sample), tick, diff)]
-        })
-        .as_collection();
-    sliding(with_all, "Latency", steps)
+    let samples = project(changes, "Samples", |row| {
+        Sample::of(row).map_or([None, None], |sample| sample.in_both().map(|both| Some((both, 1))))
+    });
+    let retired = retired.flat_map(Sample::in_both);
+    sliding(samples.concat(retired), "Latency", steps)
 }
 
 /// The distributions of one queue.
@@ -151,15 +150,17 @@ impl Point for Sample {
     }
 
     fn rows(job_type: Facet, facet: &mut Measures, mut give: impl FnMut(Latency, Diff)) {
-        let mut parts: Vec<&Distribution> = Vec::with_capacity(facet.queues.len());
         for (m, measure) in MEASURES.into_iter().enumerate() {
-            parts.clear();
-            parts.extend(facet.queues.iter().map(|(_, measures)| &measures[m]));
+            if facet.changed & (ALL_WINDOWS << (m * N_WINDOWS)) == 0 {
+                continue;
+            }
+            let parts: Vec<_> = facet.queues.iter().map(|(_, measures)| &measures[m]).collect();
+            let sum = Sum::of(&parts);
             for (w, window) in WINDOWS.into_iter().enumerate() {
                 if facet.changed & (1 << (m * N_WINDOWS + w)) == 0 {
                     continue;
                 }
-                let now = distribution::quantiles(&parts, w);
+                let now = sum.quantiles(w);
                 let row = |quantiles| Latency { job_type, measure, window, quantiles };
                 if now != facet.shown[m][w] {
                     if let Some(quantiles) = facet.shown[m][w] {
@@ -175,5 +176,8 @@ impl Point for Sample {
         facet.changed = 0;
     }
 }
+
+/// The bits of a measure's windows.
+const ALL_WINDOWS: u32 = (1 << N_WINDOWS) - 1;
 
 const _: () = assert!(MEASURES.len() * N_WINDOWS <= 32);

@@ -1,7 +1,7 @@
 //! What happened in each minute, by job type: the history that charts are drawn from.
 //!
 //! ```text
-//!   changes ──▶ ((minute, type), tick, what is added to it)
+//!   changes ──tally──▶ ((minute, type), tick, what is added to it)
 //! ```
 //!
 //! # Invariants
@@ -19,11 +19,10 @@ use std::ops::{AddAssign, Neg};
 use contracts::State;
 use serde::{Deserialize, Serialize};
 use timely::dataflow::StreamVec;
-use timely::dataflow::operators::vec::Map;
 
 use crate::Tick;
 use crate::name::Name;
-use crate::row::{Changes, Row};
+use crate::row::{Changes, Row, tally};
 use crate::summary::UNKNOWN;
 
 /// µs of a minute.
@@ -88,16 +87,7 @@ impl Neg for MinuteStats {
 
 /// Gives out what each tick adds to the minutes.
 pub fn minutes(changes: Changes<'_>) -> StreamVec<'_, Tick, (Minute, Tick, MinuteStats)> {
-    changes.flat_map(|(change, tick)| {
-        let of = |row: &Option<Row>| row.as_ref().map_or([None, None], shares);
-        let (old, new) = (of(&change.old), of(&change.new));
-        let moved = old.into_iter().zip(new).filter(|(old, new)| old != new);
-        moved.flat_map(move |(old, new)| {
-            let retraction = old.map(|(minute, stats)| (minute, tick, -stats));
-            let addition = new.map(|(minute, stats)| (minute, tick, stats));
-            [retraction, addition].into_iter().flatten()
-        })
-    })
+    tally(changes, "Minutes", shares)
 }
 
 /// What a job adds to the minute of its creation, and to that of its end.

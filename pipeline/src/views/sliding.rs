@@ -40,7 +40,8 @@ use crate::distribution::N_WINDOWS;
 use crate::name::Name;
 use crate::{Diff, Tick};
 
-const SECOND: i64 = 1_000_000;
+/// µs of a second: the step of the shortest window.
+pub const SECOND: i64 = 1_000_000;
 
 /// Length and step of the windows that slide, in µs, shortest first.
 const WINDOWS: [(i64, i64); 4] = [
@@ -235,8 +236,9 @@ pub fn sliding<'s, P: Point>(
             let mut held: Option<Capability<Tick>> = None;
             move |(input, frontier), output| {
                 input.for_each(|capability, points| {
-                    if held.as_ref().is_none_or(|held| capability.time() < held.time()) {
-                        held = Some(capability.retain(0));
+                    let earliest = held.as_ref().map(Capability::time);
+                    if earliest.is_none() || capability.least() < earliest {
+                        held = capability.retain_least(0);
                     }
                     for ((facet, point), tick, diff) in points.drain(..) {
                         stash.entry(tick).or_default().push((facet, point, diff));

@@ -6,12 +6,10 @@ use contracts::State;
 use contracts::snapshot::Window;
 use differential_dataflow::{AsCollection, VecCollection};
 use serde::{Deserialize, Serialize};
-use timely::dataflow::operators::vec::Map;
 
 use super::latency::WINDOWS;
-use super::sliding::{ALL, Facet, Point, Steps, sliding};
-use crate::name::Name;
-use crate::row::{Changes, Row};
+use super::sliding::{ALL, Facet, Point, SECOND, Steps, sliding};
+use crate::row::{Changes, Row, tally};
 use crate::summary::UNKNOWN;
 use crate::{Diff, Tick};
 
@@ -24,10 +22,10 @@ enum What {
     Failed,
 }
 
-/// A job that was created or has finished.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Jobs that were created or have finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Moment {
-    job_type: Name,
+    /// The end of its second, µs since the epoch.
     at: i64,
     what: What,
 }
@@ -53,26 +51,28 @@ pub fn throughput<'s>(
     changes: Changes<'s>,
     steps: Steps,
 ) -> VecCollection<'s, Tick, Throughput, Diff> {
-    let moments = changes.flat_map(|(change, tick)| {
-        let of = |row: &Option<Row>| row.as_ref().map_or([None, None], moments);
-        let (old, new) = (of(&change.old), of(&change.new));
-        let moved = old.into_iter().zip(new).filter(|(old, new)| old != new);
-        moved.flat_map(|(old, new)| [(old, -1), (new, 1)]).flat_map(move |(moment, diff)| {
-            moment.into_iter().flat_map(move |moment| {
-                let of_type = (Some(moment.job_type), moment.clone());
-                [(of_type, tick, diff), ((None, moment), tick, diff)]
-            })
-        })
-    });
-    sliding(moments.as_collection(), "Throughput", steps)
+    sliding(tally(changes, "Moments", moments).as_collection(), "Throughput", steps)
 }
 
-/// The creation of a job, and its end.
-fn moments(row: &Row) -> [Option<Moment>; 2] {
-    let created = Moment { job_type: row.job_type, at: row.created, what: What::Created };
+/// The creation of a job and its end, each for its type and for all types together.
+fn moments(row: &Row) -> [Option<((Facet, Moment), Diff)>; 4] {
+    let moment = |at, what| Moment { at: next_second(at), what };
+    let created = moment(row.created, What::Created);
     let what = if row.state == State::Failed { What::Failed } else { What::Finished };
-    let finished = Moment { job_type: row.job_type, at: row.finished, what };
-    [Some(created), (row.finished != UNKNOWN).then_some(finished)]
+    let finished = (row.finished != UNKNOWN).then(|| moment(row.finished, what));
+    let of_type = Some(row.job_type);
+    [
+        Some(((of_type, created), 1)),
+        Some(((None, created), 1)),
+        finished.map(|finished| ((of_type, finished), 1)),
+        finished.map(|finished| ((None, finished), 1)),
+    ]
+}
+
+/// The second that ends at `at` or later: windows move in whole seconds, so a point leaves each of
+/// them as one at this second does, and the points of a second are one.
+fn next_second(at: i64) -> i64 {
+    at.saturating_add(SECOND - 1).div_euclid(SECOND) * SECOND
 }
 
 /// The numbers of one job type, per window.
