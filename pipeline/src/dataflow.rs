@@ -11,11 +11,12 @@
 //!                                            also take latency and throughput
 //! ```
 
+use std::rc::Rc;
+
 use differential_dataflow::AsCollection;
 use differential_dataflow::input::InputSession;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::InputHandle;
-use timely::dataflow::operators::probe::Handle as ProbeHandle;
 use timely::dataflow::operators::vec::{Input as _, Map};
 use timely::worker::Worker;
 
@@ -26,7 +27,7 @@ use crate::job_state::{Jobs, job_states};
 use crate::retention::Retention;
 use crate::row::project;
 use crate::rules::Rule;
-use crate::seal::{Outlet, Sealed, seal};
+use crate::seal::{Outlet, Seal, Sealed};
 use crate::views::alerts::{Alert, alerts};
 use crate::views::counts::{Cell, counts};
 use crate::views::latency::{Latency, Sample, latency};
@@ -80,8 +81,9 @@ pub struct Graph {
     facts: Handle<Input>,
     kept: Option<Handle<(Kept, Tick)>>,
     rules: Option<InputSession<Tick, Rule, Diff>>,
-    probe: ProbeHandle<Tick>,
     outlets: Outlets,
+    /// The first tick that is not sealed.
+    upper: Rc<std::cell::Cell<Tick>>,
     /// The `upper` of the last batch sealed.
     lower: Tick,
     seals: bool,
@@ -107,7 +109,6 @@ impl Graph {
     pub fn build(worker: &mut Worker, config: &Config) -> Graph {
         let (seals, alone) = (worker.index() == 0, worker.peers() == 1);
         worker.dataflow_named("Observatory", |scope| {
-            let probe = ProbeHandle::new();
             let (facts, inputs) = scope.new_input();
             let (kept_handle, kept) = scope.new_input();
 
@@ -132,22 +133,23 @@ impl Graph {
                 alerts(coarse, throughput, latency, rules.to_collection(scope), restored)
             });
 
+            let mut seal = Seal::new(scope);
             let outlets = Outlets {
-                lookups: seal(lookups, &probe),
-                records: seal(records, &probe),
-                counts: seal(counts.inner, &probe),
-                latency: seal(latency.inner, &probe),
-                throughput: seal(throughput.inner, &probe),
-                minutes: seal(minutes, &probe),
-                retired: seal(retired.inner, &probe),
-                alerts: alerts.map(|alerts| seal(alerts.inner, &probe)),
+                lookups: seal.add(lookups),
+                records: seal.add(records),
+                counts: seal.add(counts.inner),
+                latency: seal.add(latency.inner),
+                throughput: seal.add(throughput.inner),
+                minutes: seal.add(minutes),
+                retired: seal.add(retired.inner),
+                alerts: alerts.map(|alerts| seal.add(alerts.inner)),
             };
             Graph {
                 facts,
                 kept: Some(kept_handle),
                 rules,
-                probe,
                 outlets,
+                upper: seal.build(),
                 lower: 0,
                 seals,
                 alone,
@@ -214,13 +216,12 @@ impl Graph {
 
     /// Whether a tick before `tick` is still on its way.
     pub fn behind(&self, tick: Tick) -> bool {
-        self.probe.less_than(&tick)
+        self.upper.get() < tick
     }
 
     /// What has been sealed since the last call; nothing on workers other than the first.
     pub fn sealed(&mut self) -> Option<Sealed> {
-        let upper = self.probe.with_frontier(|frontier| frontier.first().copied());
-        let upper = upper.unwrap_or(Tick::MAX);
+        let upper = self.upper.get();
         if upper == self.lower || !self.seals {
             return None;
         }

@@ -16,19 +16,18 @@
 //! Nothing holds back who seals: what bounds the batches waiting is that ticks are closed only
 //! when earlier ones have been sealed, which is up to who feeds the dataflow.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use timely::ExchangeData;
-use timely::container::CapacityContainerBuilder;
-use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
-use timely::dataflow::operators::probe::Handle;
-use timely::dataflow::operators::{Operator, Probe};
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::{Scope, StreamVec};
+use timely::progress::frontier::MutableAntichain;
 
 use crate::fact::{Fact, Record};
 use crate::views::alerts::Alert;
-use crate::views::counts::Cell;
+use crate::views::counts;
 use crate::views::latency::{Latency, Sample};
 use crate::views::minutes::{Minute, MinuteStats};
 use crate::views::throughput::Throughput;
@@ -48,7 +47,7 @@ pub struct Sealed {
     pub lookups: Updates<Fact, ()>,
     /// What a store is to keep of the jobs that changed, absolutely.
     pub records: Updates<Record, ()>,
-    pub counts: Updates<(Cell, Diff)>,
+    pub counts: Updates<(counts::Cell, Diff)>,
     pub latency: Updates<Latency>,
     pub throughput: Updates<Throughput>,
     /// To be added to what a store has.
@@ -88,29 +87,52 @@ impl<D, R> Outlet<D, R> {
     }
 }
 
-/// Brings `view` to an outlet at worker zero; `probe` then waits for it.
-pub(crate) fn seal<D: ExchangeData, R: ExchangeData>(
-    view: StreamVec<'_, Tick, (D, Tick, R)>,
-    probe: &Handle<Tick>,
-) -> Outlet<D, R> {
-    let outlet = Outlet(Rc::default());
-    let open = Rc::clone(&outlet.0);
-    let sealed = view.unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(
-        Exchange::new(|_: &(D, Tick, R)| 0),
-        "Seal",
-        move |_, _| {
-            move |input, _| {
-                input.for_each(|_, updates| {
-                    let mut open = open.borrow_mut();
-                    if open.is_empty() {
-                        *open = std::mem::take(updates);
-                    } else {
-                        open.append(updates);
-                    }
-                });
+/// The operator in which all views end, before it is built: one for all, because what an operator
+/// costs at each tick does not depend on how little it does.
+pub(crate) struct Seal<'s> {
+    builder: OperatorBuilder<'s, Tick>,
+    collect: Vec<Box<dyn FnMut()>>,
+}
+
+impl<'s> Seal<'s> {
+    pub(crate) fn new(scope: Scope<'s, Tick>) -> Seal<'s> {
+        Seal { builder: OperatorBuilder::new("Seal".to_owned(), scope), collect: Vec::new() }
+    }
+
+    /// Brings `view` to an outlet at worker zero.
+    pub(crate) fn add<D: ExchangeData, R: ExchangeData>(
+        &mut self,
+        view: StreamVec<'s, Tick, (D, Tick, R)>,
+    ) -> Outlet<D, R> {
+        let mut input = self.builder.new_input(view, Exchange::new(|_: &(D, Tick, R)| 0));
+        let outlet = Outlet(Rc::default());
+        let open = Rc::clone(&outlet.0);
+        self.collect.push(Box::new(move || {
+            input.for_each(|_, updates| {
+                let mut open = open.borrow_mut();
+                if open.is_empty() {
+                    *open = std::mem::take(updates);
+                } else {
+                    open.append(updates);
+                }
+            });
+        }));
+        outlet
+    }
+
+    /// The tick before which nothing is on its way any more; [`Tick::MAX`] when the input closes.
+    pub(crate) fn build(self) -> Rc<Cell<Tick>> {
+        let Seal { builder, mut collect } = self;
+        let sealed = Rc::new(Cell::new(0));
+        let upper = Rc::clone(&sealed);
+        builder.build(move |_| {
+            move |frontiers| {
+                collect.iter_mut().for_each(|collect| collect());
+                let first =
+                    |frontier: &MutableAntichain<Tick>| frontier.frontier().first().copied();
+                upper.set(frontiers.iter().filter_map(first).min().unwrap_or(Tick::MAX));
             }
-        },
-    );
-    sealed.probe_with(probe);
-    outlet
+        });
+        sealed
+    }
 }

@@ -33,8 +33,9 @@ use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
-use timely::dataflow::operators::vec::Map;
-use timely::dataflow::operators::{Capability, Concatenate, Operator};
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::{Capability, InputCapability};
 
 use super::latency::Latency;
 use super::sliding::Facet;
@@ -104,7 +105,6 @@ impl Age {
 }
 
 /// What the operator is told.
-#[derive(Clone, Serialize, Deserialize)]
 enum Told {
     Age(Age, Diff),
     Throughput(Throughput, Diff),
@@ -124,65 +124,113 @@ pub fn alerts<'s>(
     rules: VecCollection<'s, Tick, Rule, Diff>,
     restored: StreamVec<'s, Tick, (Alert, Tick)>,
 ) -> VecCollection<'s, Tick, Alert, Diff> {
-    let scope = changes.scope();
+    let mut builder = OperatorBuilder::new("Alerts".to_owned(), changes.scope());
     // What came and went within a step is nothing to be told.
     let ages = tally(changes, "Ages", |row| [Age::of(row).map(|age| (age, 1))]);
-    let told = scope.concatenate([
-        ages.map(|(age, tick, diff)| (Told::Age(age, diff), tick)),
-        throughput.inner.map(|(row, tick, diff)| (Told::Throughput(row, diff), tick)),
-        latency.inner.map(|(row, tick, diff)| (Told::Latency(row, diff), tick)),
-        rules.inner.map(|(rule, tick, diff)| (Told::Rule(Box::new(rule), diff), tick)),
-        restored.map(|(alert, tick)| (Told::Restored(Box::new(alert)), tick)),
-    ]);
-    let to_one = Exchange::new(|_: &(Told, Tick)| 0);
-    let alerts = told.unary_frontier::<CapacityContainerBuilder<_>, _, _, _>(
-        to_one,
-        "Alerts",
-        |initial, _| {
-            drop(initial);
-            let mut judge = Judge::default();
-            let mut stash = BTreeMap::<Tick, Vec<Told>>::new();
-            let mut held: Option<Capability<Tick>> = None;
-            move |(input, frontier), output| {
-                input.for_each(|capability, told| {
-                    let earliest = held.as_ref().map(Capability::time);
-                    if earliest.is_none() || capability.least() < earliest {
-                        held = capability.retain_least(0);
-                    }
-                    for (told, tick) in told.drain(..) {
-                        stash.entry(tick).or_default().push(told);
-                    }
+    let mut ages = builder.new_input(ages, to_one());
+    let mut throughput = builder.new_input(throughput.inner, to_one());
+    let mut latency = builder.new_input(latency.inner, to_one());
+    let mut rules = builder.new_input(rules.inner, to_one());
+    let mut restored = builder.new_input(restored, to_one());
+    let (output, alerts) = builder.new_output();
+    let mut output = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(output);
+
+    builder.build(move |initial| {
+        drop(initial);
+        let mut judge = Judge::default();
+        let mut stash = Stash::default();
+        move |frontiers| {
+            ages.for_each(|capability, updates| {
+                stash.take_in(&capability, updates, |(age, tick, diff)| {
+                    (Told::Age(age, diff), tick)
                 });
-                loop {
-                    let told_at = stash.first_key_value().map(|(&tick, _)| tick);
-                    let judges_at = judge.next.filter(|_| !frontier.is_empty());
-                    // What is told at a second counts at it.
-                    let at_told = told_at.is_some_and(|at| judges_at.is_none_or(|next| at <= next));
-                    let Some(tick) = (if at_told { told_at } else { judges_at }) else { break };
-                    if frontier.less_equal(&tick) {
-                        break;
-                    }
-                    if at_told {
-                        let told = stash.remove(&tick).unwrap_or_default();
-                        told.into_iter().for_each(|told| judge.learn(told));
-                        judge.next.get_or_insert(tick.next_multiple_of(SECOND));
-                    } else if let Some(held) = &held {
-                        let capability = held.delayed(&tick);
-                        let mut session = output.session(&capability);
-                        judge.judge(tick, |alert, diff| session.give((alert, tick, diff)));
-                        judge.next = judge.has_work().then_some(tick + SECOND);
-                    }
+            });
+            throughput.for_each(|capability, updates| {
+                stash.take_in(&capability, updates, |(row, tick, diff)| {
+                    (Told::Throughput(row, diff), tick)
+                });
+            });
+            latency.for_each(|capability, updates| {
+                stash.take_in(&capability, updates, |(row, tick, diff)| {
+                    (Told::Latency(row, diff), tick)
+                });
+            });
+            rules.for_each(|capability, updates| {
+                stash.take_in(&capability, updates, |(rule, tick, diff)| {
+                    (Told::Rule(Box::new(rule), diff), tick)
+                });
+            });
+            restored.for_each(|capability, updates| {
+                stash.take_in(&capability, updates, |(alert, tick)| {
+                    (Told::Restored(Box::new(alert)), tick)
+                });
+            });
+            let open = frontiers.iter().any(|frontier| !frontier.is_empty());
+            let complete =
+                |tick: &Tick| !frontiers.iter().any(|frontier| frontier.less_equal(tick));
+            let mut output = output.activate();
+            loop {
+                let told_at = stash.next();
+                let judges_at = judge.next.filter(|_| open);
+                // What is told at a second counts at it.
+                let at_told = told_at.is_some_and(|at| judges_at.is_none_or(|next| at <= next));
+                let Some(tick) = (if at_told { told_at } else { judges_at }) else { break };
+                if !complete(&tick) {
+                    break;
                 }
-                let told_at = stash.first_key_value().map(|(&tick, _)| tick);
-                let judges_at = judge.next.filter(|_| !frontier.is_empty());
-                match (told_at.into_iter().chain(judges_at).min(), &mut held) {
-                    (Some(tick), Some(held)) => held.downgrade(&tick),
-                    _ => held = None,
+                if at_told {
+                    let told = stash.told.remove(&tick).unwrap_or_default();
+                    told.into_iter().for_each(|told| judge.learn(told));
+                    judge.next.get_or_insert(tick.next_multiple_of(SECOND));
+                } else if let Some(held) = &stash.held {
+                    let capability = held.delayed(&tick);
+                    let mut session = output.session(&capability);
+                    judge.judge(tick, |alert, diff| session.give((alert, tick, diff)));
+                    judge.next = judge.has_work().then_some(tick + SECOND);
                 }
             }
-        },
-    );
+            let judges_at = judge.next.filter(|_| open);
+            match (stash.next().into_iter().chain(judges_at).min(), &mut stash.held) {
+                (Some(tick), Some(held)) => held.downgrade(&tick),
+                (_, held) => *held = None,
+            }
+        }
+    });
     alerts.as_collection()
+}
+
+/// Alerts are judged in one place.
+fn to_one<T: 'static>() -> Exchange<T, impl FnMut(&T) -> u64 + 'static> {
+    Exchange::new(|_: &T| 0)
+}
+
+/// What has been told of ticks that are not complete.
+#[derive(Default)]
+struct Stash {
+    told: BTreeMap<Tick, Vec<Told>>,
+    /// At the earliest tick at which something may be given out.
+    held: Option<Capability<Tick>>,
+}
+
+impl Stash {
+    fn take_in<T>(
+        &mut self,
+        capability: &InputCapability<Tick>,
+        updates: &mut Vec<T>,
+        tell: impl Fn(T) -> (Told, Tick),
+    ) {
+        let earliest = self.held.as_ref().map(Capability::time);
+        if earliest.is_none() || capability.least() < earliest {
+            self.held = capability.retain_least(0);
+        }
+        for (told, tick) in updates.drain(..).map(tell) {
+            self.told.entry(tick).or_default().push(told);
+        }
+    }
+
+    fn next(&self) -> Option<Tick> {
+        self.told.first_key_value().map(|(&tick, _)| tick)
+    }
 }
 
 /// Unfinished jobs of one state, type and queue, by the slot of their age.
