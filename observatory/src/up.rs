@@ -241,8 +241,9 @@ impl Core {
         n_workers: usize,
         progress: &watch::Sender<Readiness>,
     ) -> anyhow::Result<(Vec<(contracts::JobId, u16)>, Ended)> {
+        let youngest_retired = store.youngest_retired()?.unwrap_or(Retention::NONE_RETIRED);
         let config = Config {
-            retention: Some(Retention::default()),
+            retention: Some(Retention { youngest_retired, ..Retention::default() }),
             grid: GRID.as_micros() as u64,
             keep_records: true,
             judge: true,

@@ -103,6 +103,8 @@ struct JobStates {
     recalled: Vec<Change>,
     lookups: Vec<(Fact, Tick, ())>,
     retired_lately: RetiredLately,
+    /// The latest `createdAt` of a job that has been retired.
+    youngest_retired: i64,
 }
 
 impl JobStates {
@@ -116,6 +118,8 @@ impl JobStates {
             recalled: Vec::new(),
             lookups: Vec::new(),
             retired_lately: RetiredLately::default(),
+            youngest_retired: retention
+                .map_or(Retention::NONE_RETIRED, |retention| retention.youngest_retired),
         }
     }
 
@@ -151,7 +155,10 @@ impl JobStates {
     /// Joins `fact` into its job, which is at `found` unless it has come since.
     fn learn(&mut self, tick: Tick, fact: Fact, found: Option<Index>) {
         let Some(index) = found.or_else(|| self.find(fact.job)) else {
-            if self.retention.is_none_or(|retention| retention.young(fact.created_at, tick)) {
+            let youngest_retired = self.youngest_retired;
+            let young =
+                |retention: Retention| retention.young(fact.created_at, youngest_retired, tick);
+            if self.retention.is_none_or(young) {
                 self.begin(tick, &fact);
             } else {
                 self.lookups.push((fact, tick, ()));
@@ -305,6 +312,7 @@ impl JobStates {
             }
             if entry.retiring {
                 retired.push(entry.job);
+                self.youngest_retired = self.youngest_retired.max(entry.summary.claimed());
             }
             if old.as_ref() != Some(&new) {
                 changes.push(Change { old, new: Some(new) });

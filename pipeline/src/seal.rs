@@ -59,6 +59,13 @@ pub struct Sealed {
 }
 
 impl Sealed {
+    /// `createdAt` of the youngest job that retires in this batch, which a store is to remember: see
+    /// [`Retention::youngest_retired`](crate::retention::Retention::youngest_retired).
+    pub fn youngest_retired(&self) -> Option<i64> {
+        let retired = self.records.iter().filter(|(record, ..)| record.retired_at.is_some());
+        retired.map(|(record, ..)| record.summary.claimed()).max()
+    }
+
     /// Takes in the batch that follows.
     pub fn extend(&mut self, later: Sealed) {
         self.upper = later.upper;

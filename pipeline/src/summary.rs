@@ -151,6 +151,11 @@ impl Summary {
         if self.created == UNKNOWN { self.first_seen } else { self.created }
     }
 
+    /// The earliest `createdAt` that any fact gave.
+    pub fn claimed(&self) -> i64 {
+        self.first_seen
+    }
+
     /// When the job finished, or [`UNKNOWN`].
     pub fn finished(&self) -> i64 {
         if self.top.kind.terminal() { self.top.at } else { UNKNOWN }

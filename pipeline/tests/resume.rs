@@ -40,7 +40,7 @@ fn cut_and_resume(
     let mut again: Vec<Fact> = Vec::new();
     for (i, (tick, facts)) in ticks.iter().enumerate() {
         if cuts.contains(&i) {
-            again.extend(program.restart(start(&config), *tick));
+            again.extend(program.restart(start(&program.config_now()), *tick));
             let before = ticks[..i].iter().flat_map(|(_, facts)| facts);
             again.extend(before.filter(|_| random.once_in(5)).cloned());
             again.extend_from_slice(facts);

@@ -280,7 +280,7 @@ fn a_restart_after_retirement_keeps_the_totals_and_all_time_exact() {
     program.tick(program.last + 1, &[Fact { job: JobId::from_u128(2), ..live }]);
     let before = (program.shown.all_time(), program.shown.latency());
     let tick = program.last + HOUR as Tick;
-    assert!(program.restart(Bench::here(&retiring()), tick).is_empty());
+    assert!(program.restart(Bench::here(&program.config_now()), tick).is_empty());
     assert_eq!((program.shown.all_time(), program.shown.latency()), before);
     // And the retired one is corrected as ever.
     program.tick(tick + 1, &[told(4, Kind::Failed, 3)]);
@@ -296,9 +296,42 @@ fn a_restart_does_not_prolong_the_life_of_what_it_reads_back() {
     program.tick(START, &[told(1, Kind::Created, 0), told(2, Kind::Completed, 1)]);
     let due = START + RETIRE;
     let tick = due - MINUTE as Tick;
-    program.restart(Bench::here(&retiring()), tick);
+    program.restart(Bench::here(&program.config_now()), tick);
     program.tick(due, &[]);
     assert_eq!(program.store.rows[&JOB].retired_at, Some(due));
+}
+
+#[test]
+fn a_longer_retention_does_not_make_young_again_what_a_shorter_one_has_retired() {
+    let mut program = with_retired_job();
+    let longer = |retention| Retention {
+        retire_after: 24 * RETIRE,
+        abandon_after: 48 * RETIRE,
+        ..retention
+    };
+    let config = program.config_now();
+    let config = Config { retention: config.retention.map(longer), ..config };
+    program.restart(Bench::here(&config), program.last + 1);
+    program.tick(program.last + 1, &[told(4, Kind::Failed, 3)]);
+    program.settle();
+    assert_eq!(program.shown.all_time(), total(State::Failed, 1));
+}
+
+#[test]
+fn a_producer_whose_clock_is_most_of_an_hour_ahead_does_not_make_its_jobs_twice() {
+    let config = Config { retention: Some(Retention::default()), ..retiring() };
+    let mut program = Program::new(Bench::here(&config), config, 0);
+    let ahead = |event, kind, minutes: i64| Fact {
+        created_at: BASE + 50 * MINUTE,
+        ..told(event, kind, 50 + minutes)
+    };
+    let facts = [ahead(1, Kind::Created, 0), ahead(2, Kind::Completed, 1)];
+    program.tick(START, &facts);
+    for minutes in [119, 121, 150, 180] {
+        program.tick(START + minutes * MINUTE as Tick, &facts);
+        program.settle();
+        assert_eq!(program.shown.all_time(), total(State::Completed, 1), "after {minutes} min");
+    }
 }
 
 #[test]

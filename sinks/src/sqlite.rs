@@ -103,6 +103,12 @@ impl Store {
         read::frontier(&self.connection)
     }
 
+    /// `createdAt` of the youngest job that has been retired, µs since the epoch.
+    pub fn youngest_retired(&self) -> Result<Option<i64>, Error> {
+        let sql = "SELECT youngest_retired FROM frontier";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+    }
+
     /// A reading end on a connection of its own.
     pub fn reader(&self) -> Result<Reader, Error> {
         Reader::open(&self.path)

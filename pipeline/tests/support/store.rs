@@ -45,10 +45,12 @@ pub(crate) struct Store {
     samples: BTreeMap<(Name, Name, usize, Bucket), Diff>,
     /// The first tick that is not in it.
     upper: Tick,
+    youngest_retired: Option<i64>,
 }
 
 impl Store {
     fn write(&mut self, sealed: &Sealed) {
+        self.youngest_retired = self.youngest_retired.max(sealed.youngest_retired());
         let mut written = HashMap::new();
         for (record, tick, ()) in &sealed.records {
             let Record { job, summary, tick: changed, abandoned_at, retired_at } = record.clone();
@@ -137,7 +139,11 @@ pub(crate) struct Program {
 pub(crate) fn retiring() -> Config {
     let retire_after = Retention::MIN_RETIRE;
     Config {
-        retention: Some(Retention { retire_after, abandon_after: 3 * retire_after }),
+        retention: Some(Retention {
+            retire_after,
+            abandon_after: 3 * retire_after,
+            ..Retention::default()
+        }),
         grid: 1,
         steps: Steps::Every,
         keep_records: true,
@@ -225,6 +231,14 @@ impl Program {
         let cells = self.shown.retired_cells();
         let jobs = cells.into_iter().map(|(cell, n)| Kept::Jobs(cell, n));
         jobs.chain(self.store.kept_samples()).collect()
+    }
+
+    /// The configuration for a restart, with what the store knows.
+    pub(crate) fn config_now(&self) -> Config {
+        let youngest_retired = self.store.youngest_retired.unwrap_or(Retention::NONE_RETIRED);
+        let retention = self.config.retention;
+        let retention = retention.map(|retention| Retention { youngest_retired, ..retention });
+        Config { retention, ..self.config }
     }
 
     /// Dies, and comes back on `bench` with what the store holds, read at a tick of its own.

@@ -37,8 +37,16 @@ impl Store {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let moved = transaction
-            .prepare_cached("UPDATE frontier SET tick = ?1 WHERE generation = ?2")?
-            .execute(params![micros(commit.sealed.upper), ours])?;
+            .prepare_cached(
+                "UPDATE frontier SET tick = ?1,
+                 youngest_retired = max(coalesce(youngest_retired, ?3), coalesce(?3, youngest_retired))
+                 WHERE generation = ?2",
+            )?
+            .execute(params![
+                micros(commit.sealed.upper),
+                ours,
+                commit.sealed.youngest_retired()
+            ])?;
         if moved == 0 {
             let theirs =
                 transaction.query_row("SELECT generation FROM frontier", [], |row| row.get(0))?;
