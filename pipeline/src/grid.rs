@@ -44,8 +44,7 @@ pub fn on_grid(changes: Changes<'_>, step: Tick) -> Changes<'_> {
             let mut steps = BTreeMap::<Tick, Step>::new();
             move |(input, frontier), output| {
                 input.for_each(|capability, changes| {
-                    let Some(&tick) = capability.least() else { return };
-                    let at = grid_time(tick, step);
+                    let at = grid_time(*capability.time(), step);
                     let step = steps.entry(at).or_insert_with(|| Step {
                         capability: capability.delayed(&at, 0),
                         changes: Vec::new(),
@@ -94,7 +93,7 @@ mod tests {
     use contracts::event::{EventId, Kind};
     use timely::dataflow::InputHandle;
     use timely::dataflow::operators::probe::Handle;
-    use timely::dataflow::operators::{Input as _, Inspect, Probe};
+    use timely::dataflow::operators::{Input as _, Probe};
 
     use super::*;
     use crate::fact::Fact;
@@ -137,13 +136,19 @@ mod tests {
                 let (handle, changes) = scope.new_input_with_builder();
                 let seen = Rc::clone(&seen);
                 on_grid(changes, step)
-                    .inspect_core(move |event| {
-                        if let Ok((stamp, changes)) = event {
-                            let at = *stamp.least().unwrap();
-                            let changes = changes.iter().map(|change| (change.clone(), at));
-                            seen.borrow_mut().extend(changes);
-                        }
-                    })
+                    .unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(
+                        Pipeline,
+                        "Seen",
+                        |_, _| {
+                            move |input, _| {
+                                input.for_each(|at, changes| {
+                                    let at = *at.time();
+                                    let changes = changes.iter().map(|change| (change.clone(), at));
+                                    seen.borrow_mut().extend(changes);
+                                });
+                            }
+                        },
+                    )
                     .probe_with(&probe);
                 handle
             });

@@ -353,7 +353,7 @@ struct Held(Option<[Capability<Tick>; 3]>);
 
 impl Held {
     fn observe(&mut self, capability: &InputCapability<Tick>) {
-        let Some(tick) = capability.least() else { return };
+        let tick = capability.time();
         if self.0.as_ref().is_none_or(|held| held[0].time() > tick) {
             self.0 = Some([0, 1, 2].map(|port| capability.delayed(tick, port)));
         }
@@ -396,8 +396,7 @@ pub fn job_states<'s>(
             let frontier = &frontiers[0];
             input.for_each(|capability, facts| {
                 held.observe(&capability);
-                let Some(&tick) = capability.least() else { return };
-                let waiting = stash.entry(tick).or_default();
+                let waiting = stash.entry(*capability.time()).or_default();
                 if waiting.is_empty() {
                     *waiting = std::mem::take(facts);
                 } else {

@@ -143,7 +143,7 @@ pub fn project<'s, K: Data, const N: usize>(
         changes.unary::<CapacityContainerBuilder<_>, _, _, _>(Pipeline, name, |_, _| {
             move |input, output| {
                 input.for_each(|capability, changes| {
-                    let Some(&tick) = capability.least() else { return };
+                    let tick = *capability.time();
                     let mut session = output.session(&capability);
                     for change in changes.iter() {
                         differences(change, &shares, |key, diff| session.give((key, tick, diff)));
@@ -171,7 +171,7 @@ where
         let mut sums = HashMap::<K, R>::new();
         move |input, output| {
             input.for_each(|capability, changes| {
-                let Some(&tick) = capability.least() else { return };
+                let tick = *capability.time();
                 for change in changes.iter() {
                     differences(change, &shares, |key, share| {
                         *sums.entry(key).or_default() += share;

@@ -26,9 +26,10 @@ use support::random::Random;
 use support::streams::{BASE, World, cut, deliver, fact};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::InputHandle;
+use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::probe::Handle as ProbeHandle;
 use timely::dataflow::operators::vec::Input as _;
-use timely::dataflow::operators::{Inspect, Probe};
+use timely::dataflow::operators::{Operator, Probe};
 
 /// The facts of one job, some of which do not even tell its type.
 fn facts_of_a_job(random: &mut Random) -> Vec<Fact> {
@@ -273,10 +274,12 @@ impl SideBySide {
             let seen = Rc::clone(&changes);
             let operator = job_states(inputs, None, false).changes;
             operator
-                .inspect_core(move |event| {
-                    if let Ok((stamp, changes)) = event {
-                        let at = *stamp.least().expect("a message has a time");
-                        seen.borrow_mut().extend(changes.iter().map(|change| (change.clone(), at)));
+                .unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, "Seen", |_, _| {
+                    move |input, _| {
+                        input.for_each(|at, changes| {
+                            let changes = changes.iter().map(|change| (change.clone(), *at.time()));
+                            seen.borrow_mut().extend(changes);
+                        });
                     }
                 })
                 .probe_with(&probe);

@@ -219,9 +219,8 @@ impl Stash {
         updates: &mut Vec<T>,
         tell: impl Fn(T) -> (Told, Tick),
     ) {
-        let earliest = self.held.as_ref().map(Capability::time);
-        if earliest.is_none() || capability.least() < earliest {
-            self.held = capability.retain_least(0);
+        if self.held.as_ref().is_none_or(|held| capability.time() < held.time()) {
+            self.held = Some(capability.retain(0));
         }
         for (told, tick) in updates.drain(..).map(tell) {
             self.told.entry(tick).or_default().push(told);

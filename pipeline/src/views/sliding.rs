@@ -236,9 +236,8 @@ pub fn sliding<'s, P: Point>(
             let mut held: Option<Capability<Tick>> = None;
             move |(input, frontier), output| {
                 input.for_each(|capability, points| {
-                    let earliest = held.as_ref().map(Capability::time);
-                    if earliest.is_none() || capability.least() < earliest {
-                        held = capability.retain_least(0);
+                    if held.as_ref().is_none_or(|held| capability.time() < held.time()) {
+                        held = Some(capability.retain(0));
                     }
                     for ((facet, point), tick, diff) in points.drain(..) {
                         stash.entry(tick).or_default().push((facet, point, diff));
