@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sinks::sqlite::{Error, Reader};
+use sinks::store::{Error, Reader};
 use tokio::sync::Semaphore;
 
 use crate::problem::Problem;
@@ -16,16 +16,18 @@ const MOST: usize = 4;
 /// A small pool of reading ends.
 #[derive(Clone)]
 pub struct Readers {
-    open: Arc<dyn Fn() -> Result<Reader, Error> + Send + Sync>,
-    idle: Arc<Mutex<Vec<Reader>>>,
+    open: Arc<dyn Fn() -> Result<Box<dyn Reader>, Error> + Send + Sync>,
+    idle: Arc<Mutex<Vec<Box<dyn Reader>>>>,
     turns: Arc<Semaphore>,
 }
 
 impl Readers {
     /// A pool whose ends come from `open`, which may block.
-    pub fn new(open: impl Fn() -> Result<Reader, Error> + Send + Sync + 'static) -> Readers {
+    pub fn new<R: Reader + 'static>(
+        open: impl Fn() -> Result<R, Error> + Send + Sync + 'static,
+    ) -> Readers {
         Readers {
-            open: Arc::new(open),
+            open: Arc::new(move || Ok(Box::new(open()?))),
             idle: Arc::default(),
             turns: Arc::new(Semaphore::new(MOST)),
         }
@@ -34,7 +36,7 @@ impl Readers {
     /// Reads with one of the ends.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&mut Reader) -> Result<T, Error> + Send + 'static,
+        read: impl FnOnce(&mut dyn Reader) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Problem> {
         let turn =
             Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Problem::internal())?;
@@ -43,7 +45,7 @@ impl Readers {
             let _turn = turn;
             let idle = pool.idle().pop();
             let mut reader = idle.map_or_else(|| (pool.open)(), Ok)?;
-            let found = read(&mut reader)?;
+            let found = read(&mut *reader)?;
             pool.idle().push(reader);
             Ok::<T, Error>(found)
         });
@@ -58,7 +60,7 @@ impl Readers {
         }
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Reader>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn Reader>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,7 +12,7 @@ use contracts::{JobView, Micros, Snapshot, State as JobState};
 use pipeline::Tick;
 use pipeline::views::counts::Cell;
 use serde::Serialize;
-use sinks::sqlite::Told;
+use sinks::store::Told;
 
 use crate::guard::hyphenated;
 use crate::params::{Params, listed};

@@ -19,7 +19,7 @@ use std::time::Duration;
 use contracts::Event;
 use contracts::event::ErrorInfo;
 use pipeline::fact::Fact;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 /// Events that may be accepted and not durable. It bounds memory (at 256 KiB an event this is the
 /// worst case of 1.3 GB; at the usual 1 KiB, 5 MB), and is several ticks at full speed.
@@ -64,25 +64,38 @@ pub struct Delivery {
     pub receipt: Receipt,
 }
 
-/// One event's share in the answer to a submission; dropped unsettled, the submission fails.
-#[derive(Debug)]
+/// One event's share in what follows when a whole submission, or delivery, is durable; dropped
+/// unsettled, that never follows.
 pub struct Receipt(Arc<Answer>);
 
-#[derive(Debug)]
 struct Answer {
     missing: AtomicUsize,
-    /// Sent when nothing is missing any more; dropped when something never will be settled.
-    done: std::sync::Mutex<Option<oneshot::Sender<()>>>,
-    _permit: OwnedSemaphorePermit,
+    /// Called when nothing is missing any more; dropped when something never will be settled.
+    done: std::sync::Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl std::fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Receipt").field(&self.0.missing).finish()
+    }
 }
 
 impl Receipt {
+    /// Receipts for `n` events, at least one; when all of them are settled, `done` is called.
+    pub fn several(n: usize, done: impl FnOnce() + Send + 'static) -> Vec<Receipt> {
+        let done: Box<dyn FnOnce() + Send> = Box::new(done);
+        let missing = AtomicUsize::new(n);
+        let answer = Arc::new(Answer { missing, done: std::sync::Mutex::new(Some(done)) });
+        (0..n).map(|_| Receipt(Arc::clone(&answer))).collect()
+    }
+
     /// Says that the event is durable.
     pub fn settle(self) {
         if self.0.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
             let done = self.0.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-            // Who submitted may have gone away.
-            done.map(|done| done.send(()));
+            if let Some(done) = done {
+                done();
+            }
         }
     }
 }
@@ -126,16 +139,14 @@ impl Submitter {
             Err(_) => return Err(SubmitError::Busy),
         };
         let (done, settled) = oneshot::channel();
-        let answer = Arc::new(Answer {
-            missing: AtomicUsize::new(events.len()),
-            done: std::sync::Mutex::new(Some(done)),
-            _permit: permit,
+        let receipts = Receipt::several(events.len(), move || {
+            drop(permit);
+            // Who submitted may have gone away.
+            done.send(()).unwrap_or(());
         });
-        for event in events {
-            let delivery = Delivery { event, receipt: Receipt(Arc::clone(&answer)) };
-            (self.deliver)(delivery)?;
+        for (event, receipt) in events.into_iter().zip(receipts) {
+            (self.deliver)(Delivery { event, receipt })?;
         }
-        drop(answer);
         settled.await.map_err(|_| SubmitError::Stopped)
     }
 

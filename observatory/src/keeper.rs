@@ -7,9 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use contracts::JobId;
 use pipeline::fact::Answer;
 use sinks::live::Live;
-use sinks::sqlite::{Archived, Error, Store};
+use sinks::store::{Archived, Error, Store};
 
 use crate::engine::{Group, Msg, now};
 use crate::metrics::Metrics;
@@ -21,7 +22,7 @@ const IDLE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Keeper {
-    pub(crate) store: Store,
+    pub(crate) store: Box<dyn Store>,
     pub(crate) groups: Receiver<Group>,
     pub(crate) engine: Sender<Msg>,
     pub(crate) live: Arc<RwLock<Live>>,
@@ -74,7 +75,7 @@ impl Keeper {
                     }
                     return Ok(());
                 }
-                Err(Error::Sqlite(error)) => {
+                Err(error) if error.passes() => {
                     tracing::error!(%error, "the store refused a commit; trying again");
                     std::thread::sleep(RETRY);
                 }
@@ -118,11 +119,10 @@ impl Keeper {
         receipts.into_iter().for_each(ingress::submit::Receipt::settle);
         if !lookups.is_empty() {
             let read_at = commit.sealed.upper;
-            let found = lookups.into_iter().map(|fact| {
-                let record = self.store.lookup(fact.job)?;
-                Ok(Answer { fact, record, read_at })
-            });
-            let found = found.collect::<Result<_, Error>>()?;
+            let jobs: Vec<JobId> = lookups.iter().map(|fact| fact.job).collect();
+            let records = self.store.lookup(&jobs)?;
+            let found = lookups.into_iter().zip(records);
+            let found = found.map(|(fact, record)| Answer { fact, record, read_at }).collect();
             // The engine waits for it before it stops.
             drop(self.engine.send(Msg::Found(found)));
         }

@@ -4,38 +4,38 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use pipeline::Tick;
 use pipeline::grid::grid_time;
 use pipeline::worker::Pipeline;
 use sinks::live::Live;
-use sinks::sqlite::Store;
+use sinks::store::{Reader, Recovery, Store};
 
 use crate::engine::{GRID, Msg, now};
 
 /// How often progress is told.
 const TOLD: Duration = Duration::from_millis(200);
 
-/// Feeds what `store` kept to `pipeline`, at one tick, and waits until it is shown in `live`.
+/// Feeds what `store` kept, and `recovery` begins with, to `pipeline`, at one tick, and waits until it is shown in `live`.
 ///
 /// Gives that tick. What it seals is in the store already, so nothing of it is written. `progress`
 /// is told how many jobs have been read, and of how many.
 pub(crate) fn restore(
-    store: &Store,
+    store: &mut dyn Store,
+    recovery: Recovery,
+    reader: &mut dyn Reader,
     pipeline: &Pipeline,
     inbox: &Receiver<Msg>,
     live: &RwLock<Live>,
     mut progress: impl FnMut(u64, u64),
 ) -> anyhow::Result<Tick> {
     let started = Instant::now();
-    let recovery = store.recover()?;
     // At a grid time, so that the first snapshot has all of it.
     let tick = grid_time(now().max(recovery.frontier), GRID.as_micros() as Tick);
     pipeline.restore(tick, recovery.kept)?;
 
     let (mut n, mut told, mut fed) = (0, Instant::now(), Ok(()));
     progress(n, recovery.jobs);
-    store.recover_jobs(|jobs| {
+    store.recover_jobs(&mut |jobs| {
         n += jobs.len() as u64;
         if fed.is_ok() {
             fed = pipeline.feed(tick, jobs);
@@ -60,7 +60,6 @@ pub(crate) fn restore(
             Err(RecvTimeoutError::Disconnected) => return Err(pipeline::worker::Stopped.into()),
         }
     }
-    let reader = store.reader().context("cannot read the store")?;
     let (last_event, late) = reader.archive_stats()?;
     {
         let mut live = live.write().unwrap_or_else(PoisonError::into_inner);

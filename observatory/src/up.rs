@@ -24,6 +24,7 @@ use pipeline::rules::Rule;
 use pipeline::worker::Pipeline;
 use sinks::live::Live;
 use sinks::sqlite::{FILE, Reader, Store};
+use sinks::store::Store as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -88,8 +89,8 @@ async fn serve(args: &Args, data: &DataDir, rules: Option<RulesFile>) -> anyhow:
         format!("cannot listen on {}; choose another address with --listen", args.listen)
     })?;
     let address = listener.local_addr().context("the socket has no address")?;
-    let store = Store::open(data.path())?;
-    let rules = in_force(&store, rules, args.demo)?;
+    let mut store = Store::open(data.path())?;
+    let rules = in_force(&mut store, rules, args.demo)?;
 
     let (inbox, msgs) = mpsc::channel();
     let (work, jobs) = unbounded_channel();
@@ -171,7 +172,7 @@ async fn serve(args: &Args, data: &DataDir, rules: Option<RulesFile>) -> anyhow:
 }
 
 /// The rules to judge: those given, else those of the last start that was given some, else ours.
-fn in_force(store: &Store, given: Option<RulesFile>, demo: bool) -> anyhow::Result<Vec<Rule>> {
+fn in_force(store: &mut Store, given: Option<RulesFile>, demo: bool) -> anyhow::Result<Vec<Rule>> {
     if let Some(file) = given {
         store.keep_rules(engine::now(), &file.yaml)?;
         return Ok(file.rules);
@@ -235,13 +236,14 @@ impl Core {
     /// Restores the state and starts the threads; gives the jobs to queue again.
     fn start(
         self,
-        store: Store,
+        mut store: Store,
         msgs: Receiver<Msg>,
         rules: Vec<Rule>,
         n_workers: usize,
         progress: &watch::Sender<Readiness>,
     ) -> anyhow::Result<(Vec<(contracts::JobId, u16)>, Ended)> {
-        let youngest_retired = store.youngest_retired()?.unwrap_or(Retention::NONE_RETIRED);
+        let recovery = store.recover()?;
+        let youngest_retired = recovery.youngest_retired.unwrap_or(Retention::NONE_RETIRED);
         let config = Config {
             retention: Some(Retention { youngest_retired, ..Retention::default() }),
             grid: GRID.as_micros() as u64,
@@ -253,15 +255,18 @@ impl Core {
         let pipeline = Pipeline::start_into(config, n_workers, move |batch| {
             sealed.send(Msg::Sealed(batch)).is_ok()
         })?;
-        let tick = restore(&store, &pipeline, &msgs, &self.live, |recovered, of| {
+        let mut reader = store.reader().context("cannot read the store")?;
+        let told = |recovered, of| {
             progress.send_replace(Readiness::Starting { recovered, of });
-        })?;
+        };
+        let tick = restore(&mut store, recovery, &mut reader, &pipeline, &msgs, &self.live, told)?;
         let unfinished = store.unfinished_work()?;
 
         let (groups, received) = mpsc::channel();
         let Core { inbox, live, metrics } = self;
         let engine = Engine::new(pipeline, msgs, groups, tick, rules, metrics.clone());
-        let keeper = Keeper { store, groups: received, engine: inbox, live, metrics };
+        let keeper =
+            Keeper { store: Box::new(store), groups: received, engine: inbox, live, metrics };
         let engine = thread("engine", || engine.run().map_err(anyhow::Error::from))?;
         let keeper = thread("store", || keeper.run().map_err(anyhow::Error::from))?;
         let ended = tokio::task::spawn_blocking(|| join(engine).and(join(keeper)));

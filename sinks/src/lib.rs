@@ -3,3 +3,4 @@
 pub mod commit;
 pub mod live;
 pub mod sqlite;
+pub mod store;

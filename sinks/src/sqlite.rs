@@ -23,49 +23,25 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use contracts::JobId;
 use pipeline::Tick;
-use pipeline::summary::DecodeError;
+use pipeline::fact::{Input, Record};
 use rusqlite::{Connection, params};
 
 mod read;
 mod recover;
 mod write;
 
-pub use read::{Listed, Reader, Told};
-pub use recover::Recovery;
-pub use write::Archived;
+pub use read::Reader;
+
+use crate::commit::Commit;
+use crate::store::{self, Archived, Error, Recovery};
 
 /// Name of the database in the data folder.
 pub const FILE: &str = "observatory.sqlite";
 
 mod embedded {
     refinery::embed_migrations!("src/migrations/sqlite");
-}
-
-/// Why the store could not be opened, read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Another pipeline writes to the same file. This one must stop at once.
-    #[error("another observatory has taken over the store (generation {theirs}, ours is {ours})")]
-    Fenced { ours: i64, theirs: i64 },
-    /// The file was written by a newer program, or by something else.
-    #[error(
-        "cannot use {} as a store: {source}; move it away, or name another folder with --data-dir",
-        path.display()
-    )]
-    Migration { path: PathBuf, source: Box<refinery::Error> },
-    #[error("the store has a damaged summary of job {job}: {source}")]
-    Summary { job: contracts::JobId, source: DecodeError },
-    #[error("the store has a value that it should not have: {0}")]
-    Value(String),
-    #[error("the store failed: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// Not a database, or not ours to open.
-    #[error(
-        "cannot open the store {}: {source}; move it away, or name another folder with --data-dir",
-        path.display()
-    )]
-    Open { path: PathBuf, source: rusqlite::Error },
 }
 
 /// The writing end; there is one.
@@ -93,29 +69,30 @@ impl Store {
         Ok(Store { connection, path, generation })
     }
 
-    /// Number of times the store has been opened for writing.
-    pub fn generation(&self) -> i64 {
-        self.generation
-    }
-
-    /// The first tick that is not durable.
-    pub fn frontier(&self) -> Result<Tick, Error> {
-        read::frontier(&self.connection)
-    }
-
-    /// `createdAt` of the youngest job that has been retired, µs since the epoch.
-    pub fn youngest_retired(&self) -> Result<Option<i64>, Error> {
-        let sql = "SELECT youngest_retired FROM frontier";
-        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
-    }
-
     /// A reading end on a connection of its own.
     pub fn reader(&self) -> Result<Reader, Error> {
         Reader::open(&self.path)
     }
+}
 
-    /// Keeps the rules now in force, unless they are those already.
-    pub fn keep_rules(&self, tick: Tick, yaml: &str) -> Result<(), Error> {
+impl store::Store for Store {
+    fn recover(&mut self) -> Result<Recovery, Error> {
+        recover::recover(self)
+    }
+
+    fn recover_jobs(&mut self, take: &mut dyn FnMut(Vec<Input>)) -> Result<u64, Error> {
+        recover::jobs(&self.connection, take)
+    }
+
+    fn commit(&mut self, commit: &Commit) -> Result<Archived, Error> {
+        write::commit(self, commit)
+    }
+
+    fn lookup(&mut self, jobs: &[JobId]) -> Result<Vec<Option<Record>>, Error> {
+        jobs.iter().map(|job| recover::lookup(&self.connection, *job)).collect()
+    }
+
+    fn keep_rules(&mut self, tick: Tick, yaml: &str) -> Result<(), Error> {
         self.connection.execute(
             "INSERT INTO rules (applied_at, yaml) SELECT ?1, ?2
              WHERE ?2 IS NOT (SELECT yaml FROM rules ORDER BY id DESC LIMIT 1)",

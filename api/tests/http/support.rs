@@ -17,6 +17,7 @@ use serde_json::Value;
 use sinks::commit::{Accepted, Commit};
 use sinks::live::Live;
 use sinks::sqlite::Store;
+use sinks::store::Store as _;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;

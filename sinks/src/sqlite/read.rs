@@ -10,32 +10,12 @@ use pipeline::Tick;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use super::recover::parsed;
-use super::{Error, tick};
+use super::tick;
+use crate::store::{self, Error, Listed, Told};
 
 /// A reading end; not for several threads at once.
 pub struct Reader {
     connection: Connection,
-}
-
-/// Jobs in the order of their creation, newest first, as of `frontier`.
-#[derive(Debug)]
-pub struct Listed {
-    /// The first tick that was not durable when the list was read.
-    pub frontier: Tick,
-    /// Jobs that match, from the cube of the same transaction.
-    pub total: u64,
-    pub jobs: Vec<JobView>,
-}
-
-/// A job, as of `frontier`, and what its events said.
-#[derive(Debug)]
-pub struct Told {
-    /// The first tick that was not durable when the job was read.
-    pub frontier: Tick,
-    /// Without what only its events say.
-    pub view: JobView,
-    /// The bodies of its events, in the order of arrival.
-    pub bodies: Vec<Vec<u8>>,
 }
 
 const COLUMNS: &str = "id, type, state, inferred, queue, worker, attempt, created_at, \
@@ -50,8 +30,17 @@ impl Reader {
         Ok(Reader { connection })
     }
 
-    /// The newest jobs that are not retired, of a state and a type if given.
-    pub fn jobs(
+    /// The body of the `job.created` that a job came with, or of its first event.
+    pub fn first_event(&self, job: JobId) -> Result<Option<Vec<u8>>, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT body FROM job_events WHERE job_id = ?1 ORDER BY n LIMIT 1")?;
+        Ok(statement.query_row([job.as_bytes()], |row| row.get(0)).optional()?)
+    }
+}
+
+impl store::Reader for Reader {
+    fn jobs(
         &mut self,
         state: Option<State>,
         job_type: Option<&str>,
@@ -86,8 +75,7 @@ impl Reader {
         Ok(Listed { frontier, total, jobs })
     }
 
-    /// A job, retired or not, with its events.
-    pub fn job(&mut self, job: JobId) -> Result<Option<Told>, Error> {
+    fn job(&mut self, job: JobId) -> Result<Option<Told>, Error> {
         let transaction = self.connection.transaction()?;
         let frontier = frontier(&transaction)?;
         let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
@@ -103,23 +91,13 @@ impl Reader {
         Ok(Some(Told { frontier, view, bodies }))
     }
 
-    /// The body of the event that was archived first under this id.
-    pub fn event(&self, event: contracts::EventId) -> Result<Option<Vec<u8>>, Error> {
+    fn event(&mut self, event: contracts::EventId) -> Result<Option<Vec<u8>>, Error> {
         let mut statement =
             self.connection.prepare_cached("SELECT body FROM job_events WHERE key = ?1")?;
         Ok(statement.query_row([event.to_string()], |row| row.get(0)).optional()?)
     }
 
-    /// The body of the `job.created` that a job came with, or of its first event.
-    pub fn first_event(&self, job: JobId) -> Result<Option<Vec<u8>>, Error> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT body FROM job_events WHERE job_id = ?1 ORDER BY n LIMIT 1")?;
-        Ok(statement.query_row([job.as_bytes()], |row| row.get(0)).optional()?)
-    }
-
-    /// When the newest event occurred, and how many late ones there are.
-    pub fn archive_stats(&self) -> Result<(Option<Micros>, u64), Error> {
+    fn archive_stats(&mut self) -> Result<(Option<Micros>, u64), Error> {
         let newest: Option<i64> = self
             .connection
             .prepare_cached("SELECT max(occurred_at) FROM job_events")?
@@ -131,8 +109,7 @@ impl Reader {
         Ok((newest.map(Micros), late))
     }
 
-    /// Refused submissions by reason.
-    pub fn rejections(&self) -> Result<Vec<(contracts::Reason, u64)>, Error> {
+    fn rejections(&mut self) -> Result<Vec<(contracts::Reason, u64)>, Error> {
         let mut statement = self.connection.prepare_cached("SELECT reason, n FROM rejections")?;
         let mut rows = statement.query([])?;
         let mut rejections = Vec::new();

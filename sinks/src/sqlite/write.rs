@@ -17,26 +17,15 @@ use pipeline::views::minutes::{Minute, MinuteStats};
 use pipeline::{Diff, Tick};
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{Error, Store, micros};
+use super::{Store, micros};
 use crate::commit::{Accepted, Commit, Details};
+use crate::store::{Archived, Error};
 
-/// What a commit found out about the events in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Archived {
-    pub new: u64,
-    /// The same bytes under the same id.
-    pub repeated: u64,
-    /// Other bytes under an id that was there.
-    pub conflicting: u64,
-}
-
-impl Store {
-    /// Makes `commit` durable; it is wholly, or not at all.
-    pub fn commit(&mut self, commit: &Commit) -> Result<Archived, Error> {
-        let ours = self.generation;
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let moved = transaction
+/// One transaction: wholly, or not at all.
+pub(super) fn commit(store: &mut Store, commit: &Commit) -> Result<Archived, Error> {
+    let ours = store.generation;
+    let transaction = store.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let moved = transaction
             .prepare_cached(
                 "UPDATE frontier SET tick = ?1,
                  youngest_retired = max(coalesce(youngest_retired, ?3), coalesce(?3, youngest_retired))
@@ -47,28 +36,27 @@ impl Store {
                 ours,
                 commit.sealed.youngest_retired()
             ])?;
-        if moved == 0 {
-            let theirs =
-                transaction.query_row("SELECT generation FROM frontier", [], |row| row.get(0))?;
-            return Err(Error::Fenced { ours, theirs });
-        }
-        let archived = archive(&transaction, &commit.events)?;
-        jobs(&transaction, commit)?;
-        counts(&transaction, &commit.sealed.counts)?;
-        minutes(&transaction, &commit.sealed.minutes)?;
-        distributions(&transaction, &commit.sealed.retired)?;
-        alerts(&transaction, &commit.sealed.alerts)?;
-        for (reason, n) in &commit.rejected {
-            transaction
-                .prepare_cached(
-                    "INSERT INTO rejections VALUES (?1, ?2)
-                     ON CONFLICT DO UPDATE SET n = n + excluded.n",
-                )?
-                .execute(params![reason.as_str(), n])?;
-        }
-        transaction.commit()?;
-        Ok(archived)
+    if moved == 0 {
+        let theirs =
+            transaction.query_row("SELECT generation FROM frontier", [], |row| row.get(0))?;
+        return Err(Error::Fenced { ours, theirs });
     }
+    let archived = archive(&transaction, &commit.events)?;
+    jobs(&transaction, commit)?;
+    counts(&transaction, &commit.sealed.counts)?;
+    minutes(&transaction, &commit.sealed.minutes)?;
+    distributions(&transaction, &commit.sealed.retired)?;
+    alerts(&transaction, &commit.sealed.alerts)?;
+    for (reason, n) in &commit.rejected {
+        transaction
+            .prepare_cached(
+                "INSERT INTO rejections VALUES (?1, ?2)
+                     ON CONFLICT DO UPDATE SET n = n + excluded.n",
+            )?
+            .execute(params![reason.as_str(), n])?;
+    }
+    transaction.commit()?;
+    Ok(archived)
 }
 
 /// Archives the events; a second content under one id gets a key of its own.

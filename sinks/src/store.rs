@@ -1,0 +1,147 @@
+//! What the pipeline and the readers need of a store, whichever it is.
+//!
+//! ```text
+//!   start ──recover──▶ dataflow ──Commit──▶ Store ──durable──▶ settle, show
+//!                         └──lookup──▶ Store           Reader ──▶ lists, jobs
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. Every write begins by moving the frontier of its generation; if another writer has taken a
+//!    newer one, nothing is written ([`Error::Fenced`]).
+//! 2. A commit is wholly, or not at all; when it has returned, what it wrote survives a crash.
+//!
+//! The calls block: a store is driven from a thread of its own, readers from blocking threads.
+
+use std::path::PathBuf;
+
+use contracts::{EventId, JobId, JobView, Micros, Reason, State};
+use pipeline::Tick;
+use pipeline::dataflow::Kept;
+use pipeline::fact::{Input, Record};
+use pipeline::summary::DecodeError;
+
+use crate::commit::Commit;
+
+/// The writing end; there is one for all stores together.
+pub trait Store: Send {
+    /// What a restart begins with; the jobs themselves come from [`Store::recover_jobs`].
+    fn recover(&mut self) -> Result<Recovery, Error>;
+
+    /// Hands over the jobs that were in memory, some at a time; says how many.
+    fn recover_jobs(&mut self, take: &mut dyn FnMut(Vec<Input>)) -> Result<u64, Error>;
+
+    /// Makes `commit` durable.
+    fn commit(&mut self, commit: &Commit) -> Result<Archived, Error>;
+
+    /// What the store has of some jobs, retired or not, in their order.
+    fn lookup(&mut self, jobs: &[JobId]) -> Result<Vec<Option<Record>>, Error>;
+
+    /// Keeps the rules now in force, unless they are those already.
+    fn keep_rules(&mut self, tick: Tick, yaml: &str) -> Result<(), Error>;
+}
+
+/// A reading end.
+pub trait Reader: Send {
+    /// The newest jobs that are not retired, of a state and a type if given.
+    fn jobs(
+        &mut self,
+        state: Option<State>,
+        job_type: Option<&str>,
+        limit: usize,
+    ) -> Result<Listed, Error>;
+
+    /// A job, retired or not, with its events.
+    fn job(&mut self, job: JobId) -> Result<Option<Told>, Error>;
+
+    /// The body of the event that was archived first under this id.
+    fn event(&mut self, event: EventId) -> Result<Option<Vec<u8>>, Error>;
+
+    /// When the newest event occurred, and how many late ones there are.
+    fn archive_stats(&mut self) -> Result<(Option<Micros>, u64), Error>;
+
+    /// Refused submissions by reason.
+    fn rejections(&mut self) -> Result<Vec<(Reason, u64)>, Error>;
+}
+
+/// What a restart begins with.
+#[derive(Debug)]
+pub struct Recovery {
+    /// Number of times the store has been taken for writing.
+    pub generation: i64,
+    /// Everything before is durable.
+    pub frontier: Tick,
+    /// The retired share of totals and latencies, and the alerts.
+    pub kept: Vec<Kept>,
+    /// Jobs in memory when the store was last written.
+    pub jobs: u64,
+    /// `createdAt` of the youngest job that has been retired, µs since the epoch.
+    pub youngest_retired: Option<i64>,
+    /// Rules in force, as YAML.
+    pub rules: Option<String>,
+}
+
+/// What a commit found out about the events in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Archived {
+    pub new: u64,
+    /// The same bytes under the same id.
+    pub repeated: u64,
+    /// Other bytes under an id that was there.
+    pub conflicting: u64,
+}
+
+/// Jobs in the order of their creation, newest first, as of `frontier`.
+#[derive(Debug)]
+pub struct Listed {
+    /// The first tick that was not durable when the list was read.
+    pub frontier: Tick,
+    /// Jobs that match, from the cube of the same transaction.
+    pub total: u64,
+    pub jobs: Vec<JobView>,
+}
+
+/// A job, as of `frontier`, and what its events said.
+#[derive(Debug)]
+pub struct Told {
+    /// The first tick that was not durable when the job was read.
+    pub frontier: Tick,
+    /// Without what only its events say.
+    pub view: JobView,
+    /// The bodies of its events, in the order of arrival.
+    pub bodies: Vec<Vec<u8>>,
+}
+
+/// Why a store could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another pipeline writes to the same store. This one must stop at once.
+    #[error("another observatory has taken over the store (generation {theirs}, ours is {ours})")]
+    Fenced { ours: i64, theirs: i64 },
+    /// The store was written by a newer program, or by something else.
+    #[error(
+        "cannot use {} as a store: {source}; move it away, or name another folder with --data-dir",
+        path.display()
+    )]
+    Migration { path: PathBuf, source: Box<refinery::Error> },
+    #[error("the store has a damaged summary of job {job}: {source}")]
+    Summary { job: JobId, source: DecodeError },
+    #[error("the store has a value that it should not have: {0}")]
+    Value(String),
+    /// The disk refused; it may not the next time.
+    #[error("the store failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// Not a database, or not ours to open.
+    #[error(
+        "cannot open the store {}: {source}; move it away, or name another folder with --data-dir",
+        path.display()
+    )]
+    Open { path: PathBuf, source: rusqlite::Error },
+}
+
+impl Error {
+    /// Whether the same call may succeed later: whoever must not lose anything waits and repeats.
+    pub fn passes(&self) -> bool {
+        matches!(self, Error::Sqlite(_))
+    }
+}
