@@ -1,5 +1,7 @@
 //! A stream of facts to measure with: 20 types, 3 queues, 8 workers, three facts a job.
 
+#![allow(dead_code, reason = "each program uses some of it")]
+
 use std::time::Duration;
 
 use contracts::event::{JobId, Kind};
