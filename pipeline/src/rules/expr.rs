@@ -143,7 +143,7 @@ impl Label {
         }
     }
 
-    fn parse(text: &str) -> Option<Label> {
+    pub(crate) fn parse(text: &str) -> Option<Label> {
         [Label::State, Label::Type, Label::Queue].into_iter().find(|label| label.as_str() == text)
     }
 }

@@ -18,7 +18,8 @@
 //! 2. An alert is `pending` from the second its condition holds, `firing` when it has held for
 //!    `for`, and gone when the condition has ceased (and `keep_firing_for` has passed).
 //! 3. An alert is told apart by its rule's name and labels and by its subject; a rule whose
-//!    expression changes keeps its alerts.
+//!    expression changes keeps its alerts, and keeps firing those of subjects that it no longer
+//!    tells apart.
 //!
 //! # Cost
 //!
@@ -241,7 +242,8 @@ struct Judge {
     ages: HashMap<(State, Name, Name), Slots>,
     throughput: HashMap<(Facet, Window), Rates>,
     latency: HashMap<(Facet, contracts::snapshot::Measure, Window), Quantiles>,
-    rules: Vec<Rule>,
+    /// How often each has been added: one that goes and comes at one tick may come first.
+    rules: BTreeMap<Rule, Diff>,
     /// Those that are pending or fire.
     active: BTreeMap<Identity, Active>,
     /// Alerts that a store kept, until their rules are judged.
@@ -257,6 +259,8 @@ type Identity = (String, BTreeMap<String, String>);
 
 #[derive(Clone, Debug, PartialEq)]
 struct Active {
+    /// The labels of its rule; a store has not kept which of its own they are.
+    rule: Option<BTreeMap<String, String>>,
     active_at: Tick,
     fired_at: Option<Tick>,
     /// Since when it fires only because of `keep_firing_for`.
@@ -294,12 +298,14 @@ impl Judge {
                     self.latency.remove(&key);
                 }
             }
-            Told::Rule(rule, diff) if diff > 0 => self.rules.push(*rule),
-            Told::Rule(rule, _) => self.rules.retain(|known| *known != *rule),
+            Told::Rule(rule, diff) => {
+                *self.rules.entry(*rule).or_default() += diff;
+                self.rules.retain(|_, n| *n != 0);
+            }
             Told::Restored(alert) => {
                 let Alert { alert, labels, active_at, fired_at, value, .. } = *alert;
                 let value = value.get();
-                let active = Active { active_at, fired_at, kept_since: None, value };
+                let active = Active { rule: None, active_at, fired_at, kept_since: None, value };
                 self.restored.insert((alert, labels), active);
             }
         }
@@ -313,7 +319,7 @@ impl Judge {
     /// Judges every rule at `now`, and gives out how the alerts differ from before.
     fn judge(&mut self, now: Tick, mut give: impl FnMut(Alert, Diff)) {
         let mut before = std::mem::take(&mut self.active);
-        for rule in &self.rules {
+        for rule in self.rules.keys() {
             for (subject, value) in self.values(&rule.expr.reading, now) {
                 if !rule.expr.condition.holds(value) {
                     continue;
@@ -329,7 +335,8 @@ impl Judge {
                 let fired_at = known.and_then(|known| known.fired_at);
                 let ripe = now - active_at >= rule.hold;
                 let fired_at = fired_at.or(ripe.then_some(now));
-                let active = Active { active_at, fired_at, kept_since: None, value };
+                let of = Some(rule.labels.clone());
+                let active = Active { rule: of, active_at, fired_at, kept_since: None, value };
                 self.active.insert(identity, active);
             }
         }
@@ -366,13 +373,24 @@ impl Judge {
             if self.active.contains_key(identity) || known.fired_at.is_none() {
                 continue;
             }
-            let rule = self.rules.iter().find(|rule| belongs(rule, identity));
-            let Some(rule) = rule else { continue };
+            let Some(rule) = self.rule_of(identity, known) else { continue };
             let since = known.kept_since.unwrap_or(now);
             if now - since < rule.keep_firing {
-                let kept = Active { kept_since: Some(since), ..known.clone() };
+                let of = Some(rule.labels.clone());
+                let kept = Active { rule: of, kept_since: Some(since), ..known.clone() };
                 self.active.insert(identity.clone(), kept);
             }
+        }
+    }
+
+    /// The rule of an alert, whatever its expression is by now.
+    fn rule_of(&self, (alert, labels): &Identity, known: &Active) -> Option<&Rule> {
+        let mut named = self.rules.keys().filter(|rule| rule.alert == *alert);
+        match &known.rule {
+            Some(labels) => named.find(|rule| rule.labels == *labels),
+            None => named.filter(|rule| may_have(rule, labels)).max_by_key(|rule| {
+                rule.labels.iter().filter(|(name, value)| labels.get(*name) == Some(value)).count()
+            }),
         }
     }
 
@@ -456,13 +474,13 @@ impl Judge {
             );
         }
         for (&(group_state, group_type, group_queue), slots) in &self.ages {
-            let in_state = match (state, standing) {
-                (Some(state), _) => group_state.as_str() == state,
-                (None, Standing::Jobs | Standing::OldestAge) => true,
-                (None, Standing::Backlog) => group_state != State::Executing,
-                (None, Standing::Stuck(_)) => group_state == State::Executing,
+            let in_state = match standing {
+                Standing::Jobs | Standing::OldestAge => true,
+                Standing::Backlog => group_state != State::Executing,
+                Standing::Stuck(_) => state.is_some() || group_state == State::Executing,
             };
             if !in_state
+                || state.is_some_and(|state| state != group_state.as_str())
                 || job_type.is_some_and(|name| name != group_type)
                 || queue.is_some_and(|name| name != group_queue)
             {
@@ -527,19 +545,15 @@ fn rate_value(rate: Rate, rates: Rates, window: Window) -> Option<f64> {
     })
 }
 
-/// Whether an alert is of this rule: its name, and its labels among the alert's.
-fn belongs(rule: &Rule, (alert, labels): &Identity) -> bool {
-    let subject =
-        rule.expr.reading.by.iter().chain(rule.expr.reading.filter.iter().map(|(label, _)| label));
-    let subject: Vec<&str> = subject.map(|label| label.as_str()).collect();
-    *alert == rule.alert
-        && rule.labels.iter().all(|(name, value)| {
-            // A subject's label takes the place of a rule's.
-            labels.get(name) == Some(value) || subject.contains(&name.as_str())
-        })
-        && labels
-            .keys()
-            .all(|name| rule.labels.contains_key(name) || subject.contains(&name.as_str()))
+/// Whether an alert of `rule` may have these labels.
+///
+/// A subject's label takes the place of a rule's, and the subject may be that of an expression
+/// which the rule has had before.
+fn may_have(rule: &Rule, labels: &BTreeMap<String, String>) -> bool {
+    let of_subject = |name: &String| Label::parse(name).is_some();
+    rule.labels.iter().all(|(name, value)| {
+        labels.get(name).is_some_and(|label| label == value || of_subject(name))
+    }) && labels.keys().all(|name| rule.labels.contains_key(name) || of_subject(name))
 }
 
 fn alert((name, labels): &Identity, active: &Active) -> Alert {

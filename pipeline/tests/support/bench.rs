@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use pipeline::Tick;
 use pipeline::dataflow::{Config, Graph, Kept};
 use pipeline::fact::{Fact, Input};
+use pipeline::rules::Rule;
 use pipeline::seal::Sealed;
 use pipeline::worker::{Pipeline, single};
+use pipeline::{Diff, Tick};
 use timely::worker::Worker;
 
 /// How long a dataflow may be silent before the test gives up on it. No test waits for it.
@@ -38,6 +39,14 @@ impl Bench {
         match self {
             Bench::Here(running, _) => running.1.restore(tick, kept),
             Bench::Threads(pipeline, _) => pipeline.restore(tick, kept).expect("it runs"),
+        }
+    }
+
+    /// Adds and retracts rules at `tick`, before anything else is fed at it.
+    pub(crate) fn rules(&mut self, tick: Tick, updates: Vec<(Rule, Diff)>) {
+        match self {
+            Bench::Here(running, _) => running.1.rule(tick, updates),
+            Bench::Threads(pipeline, _) => pipeline.rules(tick, updates).expect("it runs"),
         }
     }
 
@@ -101,7 +110,7 @@ fn append(all: &mut Sealed, mut next: Sealed) {
             all.$view.append(&mut next.$view);
         )*};
     }
-    append!(lookups records counts latency throughput minutes retired);
+    append!(lookups records counts latency throughput minutes retired alerts);
     all.upper = next.upper;
 }
 

@@ -7,13 +7,18 @@
 //!                             └──▶ oracle: sort and scan ──────────▶ Expected ───┘
 //! ```
 //!
+//! Rules go the same two ways: [`rules`] writes what they mean and the text that the dataflow
+//! reads, and [`alerts`] judges what they mean.
+//!
 //! The oracle knows nothing of summaries, rows or distributions: it reads the contract.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod alerts;
 pub(crate) mod bench;
 pub(crate) mod oracle;
 pub(crate) mod random;
+pub(crate) mod rules;
 pub(crate) mod shown;
 pub(crate) mod store;
 pub(crate) mod streams;
