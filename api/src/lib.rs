@@ -24,9 +24,10 @@ mod problem;
 mod readers;
 mod reads;
 mod submissions;
+mod views;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
@@ -37,13 +38,13 @@ use contracts::decode::MAX_BODY_BYTES;
 use contracts::{Micros, Reason};
 use ingress::submit::Submitter;
 use ingress::work::Work;
-use sinks::live::Live;
 use tokio::sync::{mpsc, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 pub use detail::tell;
 pub use readers::Readers;
+pub use views::Views;
 
 use metrics::Metrics;
 use problem::Problem;
@@ -58,7 +59,7 @@ pub struct App {
     /// Takes what is submitted, and answers when it is durable.
     pub submitter: Submitter,
     /// The views.
-    pub live: Arc<RwLock<Live>>,
+    pub views: Views,
     /// The store, for lists and single jobs.
     pub readers: Readers,
     pub ready: watch::Receiver<Readiness>,
@@ -86,6 +87,10 @@ pub enum Readiness {
         recovered: u64,
         of: u64,
     },
+    /// Another pipeline is at work; this one takes over when that one goes.
+    Standby,
+    /// A server that it cannot do without does not answer.
+    Away(&'static str),
     Ready,
     /// It finishes what it has, and takes nothing more.
     Draining,
@@ -124,11 +129,12 @@ impl Hosts {
 /// If the registry already has metrics under the API's names: one registry, one router.
 pub fn router(app: App) -> Router {
     #[expect(clippy::expect_used, reason = "the names are constants, and registered here only")]
-    let metrics = Metrics::register(&app.metrics, &app.live).expect("metrics are registered once");
+    let metrics = Metrics::register(&app.metrics, &app.views).expect("metrics are registered once");
     let page = page::Page::new(app.demo);
+    let health = health_router(app.ready.clone(), app.metrics.clone());
     let api = Arc::new(Api { app, metrics, in_progress: InProgress::default() });
 
-    Router::new()
+    let routes = Router::new()
         .route("/jobs", post(submissions::jobs))
         .route("/events", post(submissions::events))
         .route("/jobs/recent", get(reads::recent))
@@ -137,18 +143,49 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/counts", get(reads::counts))
         .route("/api/v1/jobs", get(reads::jobs))
         .route("/api/v1/jobs/{id}", get(reads::job))
-        .route("/health", get(health::health))
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(metrics::metrics))
         .with_state(Arc::clone(&api))
-        .merge(page.routes())
+        .merge(health)
+        .merge(page.routes());
+    bounded(routes, api)
+}
+
+/// The routes that submit, for a gateway, which reads nothing.
+///
+/// # Panics
+///
+/// As [`router`].
+pub fn submissions_router(app: App) -> Router {
+    #[expect(clippy::expect_used, reason = "the names are constants, and registered here only")]
+    let metrics = Metrics::register(&app.metrics, &app.views).expect("metrics are registered once");
+    let health = health_router(app.ready.clone(), app.metrics.clone());
+    let api = Arc::new(Api { app, metrics, in_progress: InProgress::default() });
+    let routes = Router::new()
+        .route("/jobs", post(submissions::jobs))
+        .route("/events", post(submissions::events))
+        .with_state(Arc::clone(&api))
+        .merge(health);
+    bounded(routes, api)
+}
+
+/// What holds for all routes: limits, and an answer for every fault.
+fn bounded(routes: Router, api: Arc<Api>) -> Router {
+    routes
         .fallback(guard::no_such_path)
         .method_not_allowed_fallback(guard::no_such_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, MAX_ANSWER))
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn_with_state(api, guard::guard))
+}
+
+/// What every role answers: whether it lives, whether it is ready, and its metrics.
+pub fn health_router(ready: watch::Receiver<Readiness>, metrics: prometheus::Registry) -> Router {
+    Router::new()
+        .route("/health", get(health::health))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .with_state(Arc::new(health::Health { ready, metrics }))
 }
 
 /// What the handlers share.
@@ -163,11 +200,6 @@ impl Api {
         (self.app.clock)()
     }
 
-    fn live(&self) -> RwLockReadGuard<'_, Live> {
-        // A batch is applied or not by whoever holds the lock; readers do not change it.
-        self.app.live.read().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
     fn readiness(&self) -> Readiness {
         *self.app.ready.borrow()
     }
@@ -175,8 +207,10 @@ impl Api {
     /// The views are complete only when all jobs have been read back.
     fn recovered(&self) -> Result<(), Problem> {
         match self.readiness() {
-            starting @ Readiness::Starting { .. } => Err(Problem::not_ready(starting)),
-            Readiness::Ready | Readiness::Draining => Ok(()),
+            starting @ (Readiness::Starting { .. } | Readiness::Standby) => {
+                Err(Problem::not_ready(starting))
+            }
+            Readiness::Away(_) | Readiness::Ready | Readiness::Draining => Ok(()),
         }
     }
 }

@@ -4,24 +4,18 @@
 //! first [`MAX_TYPES`] seen.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderName, Method, StatusCode};
+use axum::http::{Method, StatusCode};
 use contracts::State as JobState;
-use pipeline::views::counts::Cell;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
-use sinks::live::Live;
 
-use crate::Api;
-use crate::problem::Problem;
+use crate::Views;
 
 /// Values of the label `type`; those that come later are counted as [`OTHER`].
 const MAX_TYPES: usize = 200;
@@ -42,7 +36,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn register(
         registry: &Registry,
-        live: &Arc<RwLock<Live>>,
+        views: &Views,
     ) -> prometheus::Result<Metrics> {
         let submitted = IntCounterVec::new(
             Opts::new("gateway_jobs_submitted_total", "Valid jobs submitted, by type."),
@@ -68,7 +62,7 @@ impl Metrics {
         registry.register(Box::new(accepted.clone()))?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(durations.clone()))?;
-        registry.register(Box::new(JobsByState::new(Arc::clone(live))?))?;
+        registry.register(Box::new(JobsByState::new(views.clone())?))?;
         Ok(Metrics { submitted, accepted, requests, durations, types: Mutex::default() })
     }
 
@@ -117,19 +111,19 @@ impl Metrics {
 
 /// Jobs not retired, by state: read from the views when asked.
 struct JobsByState {
-    live: Arc<RwLock<Live>>,
+    views: Views,
     gauge: IntGaugeVec,
     /// Two that ask at once would mix their moments.
     turn: Mutex<()>,
 }
 
 impl JobsByState {
-    fn new(live: Arc<RwLock<Live>>) -> prometheus::Result<JobsByState> {
+    fn new(views: Views) -> prometheus::Result<JobsByState> {
         let gauge = IntGaugeVec::new(
             Opts::new("observatory_jobs", "Jobs that are not retired, by state."),
             &["state"],
         )?;
-        Ok(JobsByState { live, gauge, turn: Mutex::default() })
+        Ok(JobsByState { views, gauge, turn: Mutex::default() })
     }
 }
 
@@ -140,30 +134,12 @@ impl Collector for JobsByState {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut jobs = [0; JobState::ALL.len()];
-        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-        for (cell, n) in live.now().cells() {
-            if let Cell::Live { state, .. } = cell {
-                jobs[*state as usize] += n;
-            }
-        }
-        drop(live);
-        for (state, jobs) in JobState::ALL.into_iter().zip(jobs) {
+        let jobs = self.views.by_state();
+        for state in JobState::ALL {
+            let jobs = jobs.get(&state).copied().unwrap_or_default();
             let jobs = i64::try_from(jobs).unwrap_or(i64::MAX);
             self.gauge.with_label_values(&[state.as_str()]).set(jobs);
         }
         self.gauge.collect()
     }
-}
-
-/// All metrics of the process, in Prometheus' text format.
-pub(crate) async fn metrics(
-    State(api): State<Arc<Api>>,
-) -> Result<([(HeaderName, &'static str); 1], Vec<u8>), Problem> {
-    let mut text = Vec::new();
-    TextEncoder::new().encode(&api.app.metrics.gather(), &mut text).map_err(|error| {
-        tracing::error!(%error, "cannot write the metrics");
-        Problem::internal()
-    })?;
-    Ok(([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text))
 }

@@ -81,6 +81,14 @@ impl Problem {
                 let detail = format!("starting: {recovered} of {of} jobs have been read back");
                 Problem::new(status, "starting", detail).retry_after(1)
             }
+            Readiness::Standby => {
+                let detail = "another pipeline is at work; this one takes over when that one goes";
+                Problem::new(status, "standby", detail).retry_after(5)
+            }
+            Readiness::Away(server) => {
+                let detail = format!("{server} does not answer: come back in a few seconds");
+                Problem::new(status, "away", detail).retry_after(5)
+            }
             Readiness::Ready | Readiness::Draining => {
                 let detail = "shutting down: come back when the service has restarted";
                 Problem::new(status, "draining", detail).retry_after(5)
@@ -122,9 +130,10 @@ impl Problem {
 
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Problem {
-        let (code, seconds) = match error {
+        let (code, seconds) = match &error {
             SubmitError::Busy => ("busy", 2),
             SubmitError::Stopped => ("draining", 5),
+            SubmitError::Broker(_) => ("broker_away", 5),
         };
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string()).retry_after(seconds)
     }

@@ -10,7 +10,6 @@ use axum::http::{StatusCode, Uri};
 use contracts::view::{Page, RecentJob, Stats};
 use contracts::{JobView, Micros, Snapshot, State as JobState};
 use pipeline::Tick;
-use pipeline::views::counts::Cell;
 use serde::Serialize;
 use sinks::store::Told;
 
@@ -50,7 +49,7 @@ pub(crate) async fn snapshot(
 ) -> Result<Json<Snapshot>, Problem> {
     Params::of(&uri, &[])?;
     api.recovered()?;
-    let snapshot = api.live().snapshot();
+    let snapshot = api.app.views.snapshot();
     Ok(Json(Snapshot { as_of: snapshot.as_of.and_then(some_time), ..snapshot }))
 }
 
@@ -61,18 +60,8 @@ pub(crate) async fn stats(
 ) -> Result<Json<At<Stats>>, Problem> {
     Params::of(&uri, &[])?;
     api.recovered()?;
-    let live = api.live();
-    let mut stats = Stats { last_event_time: live.last_event, ..Stats::default() };
-    for (cell, jobs) in live.now().cells() {
-        let (Cell::Live { state, .. } | Cell::Retired { state, .. }) = cell else { continue };
-        stats.total_jobs += jobs;
-        match state {
-            JobState::Completed => stats.completed_jobs += jobs,
-            JobState::Failed => stats.failed_jobs += jobs,
-            _ => {}
-        }
-    }
-    Ok(Json(At { as_of: some_time(live.as_of()), answer: stats }))
+    let (as_of, answer) = api.app.views.stats();
+    Ok(Json(At { as_of: some_time(as_of), answer }))
 }
 
 /// Sums over the cube.
@@ -103,23 +92,15 @@ pub(crate) async fn counts(
     let wanted = FACETS.map(|facet| params.text(facet));
     api.recovered()?;
 
-    let live = api.live();
+    let (as_of, cube) = api.app.views.cube();
     let mut groups = BTreeMap::<Vec<String>, u64>::new();
-    for (cell, jobs) in live.now().cells() {
-        let Cell::Live { state, job_type, queue, worker } = cell else { continue };
-        let values = [
-            state.as_str().to_owned(),
-            job_type.to_string(),
-            queue.to_string(),
-            worker.to_string(),
-        ];
+    for (values, jobs) in cube {
         if wanted.iter().zip(&values).all(|(wanted, value)| wanted.is_none_or(|it| it == value)) {
             let key = by.iter().map(|facet| values[*facet].clone()).collect();
             *groups.entry(key).or_default() += jobs;
         }
     }
-    let as_of = some_time(live.as_of());
-    drop(live);
+    let as_of = some_time(as_of);
     let row = |(key, jobs): (Vec<String>, u64)| CountBy {
         by: by.iter().map(|facet| FACETS[*facet]).zip(key).collect(),
         jobs,
@@ -150,7 +131,7 @@ pub(crate) async fn jobs(
     let limit = params.limit(ROWS, MAX_ROWS)?;
 
     // Read before the transaction begins, see `last_durable`.
-    let seen = api.live().as_of();
+    let seen = api.app.views.as_of();
     let read = api.app.readers.read(move |reader| reader.jobs(state, job_type.as_deref(), limit));
     let listed = read.await?;
     let as_of = last_durable(seen, listed.frontier);
@@ -184,7 +165,7 @@ pub(crate) async fn job(
         let detail = "a job's id is a UUID of 36 characters with hyphens";
         return Err(Problem::bad_request("bad_id", detail).at(uri.path()));
     };
-    let seen = api.live().as_of();
+    let seen = api.app.views.as_of();
     let Some(Told { frontier, view: mut job, bodies: events }) =
         api.app.readers.read(move |reader| reader.job(id)).await?
     else {

@@ -8,7 +8,8 @@
 //!
 //! # Invariants
 //!
-//! 1. [`Submitter::submit`] answers `Ok` only when every one of its events is durable.
+//! 1. [`Submitter::submit`] answers `Ok` only when every one of its events is durable: in our store,
+//!    or, where the pipeline is another process, in a queue of the broker.
 //! 2. At most [`MAX_UNSETTLED`] events are on their way: who submits more waits, and is told to
 //!    come back when the wait is too long.
 
@@ -20,6 +21,9 @@ use contracts::Event;
 use contracts::event::ErrorInfo;
 use pipeline::fact::Fact;
 use tokio::sync::{Semaphore, oneshot};
+
+use crate::amqp::publisher::{Message, PublishError, Publisher};
+use crate::amqp::topology;
 
 /// Events that may be accepted and not durable. It bounds memory (at 256 KiB an event this is the
 /// worst case of 1.3 GB; at the usual 1 KiB, 5 MB), and is several ticks at full speed.
@@ -102,19 +106,31 @@ impl Receipt {
 
 /// Why a submission was not confirmed. It may have become durable all the same: submitting it
 /// again, with the same event ids, is harmless.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
     #[error("the store is behind; come back in a few seconds")]
     Busy,
     #[error("shutting down; come back when the service has restarted")]
     Stopped,
+    /// The broker did not confirm.
+    #[error(transparent)]
+    Broker(#[from] PublishError),
 }
 
 /// Hands events in.
 #[derive(Clone)]
 pub struct Submitter {
-    deliver: Arc<dyn Fn(Delivery) -> Result<(), SubmitError> + Send + Sync>,
+    to: To,
     room: Arc<Semaphore>,
+}
+
+/// Where events go.
+#[derive(Clone)]
+enum To {
+    /// The engine of this process, which settles them when they are durable.
+    Engine(Arc<dyn Fn(Delivery) -> Result<(), SubmitError> + Send + Sync>),
+    /// The broker, for whichever process consumes them.
+    Broker(Publisher),
 }
 
 impl Submitter {
@@ -122,7 +138,12 @@ impl Submitter {
     pub fn new(
         deliver: impl Fn(Delivery) -> Result<(), SubmitError> + Send + Sync + 'static,
     ) -> Submitter {
-        Submitter { deliver: Arc::new(deliver), room: Arc::new(Semaphore::new(MAX_UNSETTLED)) }
+        Submitter { to: To::Engine(Arc::new(deliver)), room: Arc::new(Semaphore::new(MAX_UNSETTLED)) }
+    }
+
+    /// A submitter that publishes events; they are durable when the broker has confirmed them.
+    pub fn to_broker(publisher: Publisher) -> Submitter {
+        Submitter { to: To::Broker(publisher), room: Arc::new(Semaphore::new(MAX_UNSETTLED)) }
     }
 
     /// Hands `events` in and waits until all of them are durable.
@@ -138,6 +159,10 @@ impl Submitter {
             Ok(Err(_)) => return Err(SubmitError::Stopped),
             Err(_) => return Err(SubmitError::Busy),
         };
+        let deliver = match &self.to {
+            To::Engine(deliver) => deliver,
+            To::Broker(publisher) => return publish(publisher, events).await,
+        };
         let (done, settled) = oneshot::channel();
         let receipts = Receipt::several(events.len(), move || {
             drop(permit);
@@ -145,7 +170,7 @@ impl Submitter {
             done.send(()).unwrap_or(());
         });
         for (event, receipt) in events.into_iter().zip(receipts) {
-            (self.deliver)(Delivery { event, receipt })?;
+            deliver(Delivery { event, receipt })?;
         }
         settled.await.map_err(|_| SubmitError::Stopped)
     }
@@ -153,5 +178,33 @@ impl Submitter {
     /// Refuses whatever is submitted from now on.
     pub fn close(&self) {
         self.room.close();
+    }
+}
+
+/// Publishes `events`, all at once, and waits for every confirm.
+async fn publish(publisher: &Publisher, events: Vec<Submitted>) -> Result<(), SubmitError> {
+    let mut publishes = tokio::task::JoinSet::new();
+    for event in events {
+        let publisher = publisher.clone();
+        publishes.spawn(async move { publisher.publish(message(event)).await });
+    }
+    let mut failed = None;
+    while let Some(published) = publishes.join_next().await {
+        // A panic has been reported; nothing is known of its event.
+        let published = published.map_err(|_| SubmitError::Stopped)?;
+        failed = failed.or(published.err());
+    }
+    failed.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// The message that carries an event.
+fn message(event: Submitted) -> Message {
+    let Submitted { fact, body, .. } = event;
+    Message {
+        exchange: topology::JOBS.into(),
+        routing_key: fact.kind.as_str().into(),
+        body: body.into(),
+        message_id: Some(fact.event.to_string()),
+        headers: Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{replay, up};
+use crate::{api_role, gateway, pipeline_role, replay, up, worker};
 
 /// Exact, live answers about background jobs.
 #[derive(Parser)]
@@ -19,6 +19,14 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run everything in one process, on an embedded store.
     Up(up::Args),
+    /// Take jobs over HTTP and publish them to RabbitMQ.
+    Gateway(gateway::Args),
+    /// Execute simulated jobs from RabbitMQ.
+    Worker(worker::Args),
+    /// Turn the events in RabbitMQ into views, in PostgreSQL, Redis and MongoDB.
+    Pipeline(pipeline_role::Args),
+    /// Serve what the pipeline wrote over HTTP.
+    Api(api_role::Args),
     /// Run a recorded stream of events through the dataflow and print what it comes to.
     Replay(replay::Args),
 }

@@ -8,8 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use contracts::JobId;
-use pipeline::fact::Answer;
+use pipeline::fact::{Answer, Record};
 use sinks::live::Live;
+use sinks::redis::Follower;
 use sinks::store::{Archived, Error, Store};
 
 use crate::engine::{Group, Msg, now};
@@ -26,13 +27,15 @@ pub(crate) struct Keeper {
     pub(crate) groups: Receiver<Group>,
     pub(crate) engine: Sender<Msg>,
     pub(crate) live: Arc<RwLock<Live>>,
+    /// Who hands the views on to other processes.
+    pub(crate) follower: Option<Follower>,
     pub(crate) metrics: Metrics,
 }
 
 impl Keeper {
     /// Runs until the engine has gone and everything it sent is durable.
     pub(crate) fn run(mut self) -> Result<(), Error> {
-        let mut written = Instant::now();
+        let (mut written, mut tended) = (Instant::now(), Instant::now());
         let mut group = Group::default();
         loop {
             let open = match self.groups.recv_timeout(IDLE) {
@@ -51,9 +54,24 @@ impl Keeper {
                 written = Instant::now();
             }
             self.done(std::mem::take(&mut group))?;
+            if tended.elapsed() >= IDLE {
+                self.tend()?;
+                tended = Instant::now();
+            }
             if !open {
                 return Ok(());
             }
+        }
+    }
+
+    /// Does some of what can wait, and waits for nothing.
+    fn tend(&mut self) -> Result<(), Error> {
+        match self.store.tend() {
+            Err(error) if error.passes() => {
+                tracing::debug!(%error, "later");
+                Ok(())
+            }
+            done => done,
         }
     }
 
@@ -80,6 +98,19 @@ impl Keeper {
                     std::thread::sleep(RETRY);
                 }
                 Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Looks jobs up, however long it takes: their facts wait for it.
+    fn lookup(&mut self, jobs: &[JobId]) -> Result<Vec<Option<Record>>, Error> {
+        loop {
+            match self.store.lookup(jobs) {
+                Err(error) if error.passes() => {
+                    tracing::error!(%error, "the store refused a lookup; trying again");
+                    std::thread::sleep(RETRY);
+                }
+                done => return done,
             }
         }
     }
@@ -115,12 +146,16 @@ impl Keeper {
             for (reason, n) in commit.rejected {
                 *live.rejected.entry(reason).or_default() += n;
             }
+            drop(live);
+            if let Some(follower) = &mut self.follower {
+                follower.offer(&commit.sealed);
+            }
         }
         receipts.into_iter().for_each(ingress::submit::Receipt::settle);
         if !lookups.is_empty() {
             let read_at = commit.sealed.upper;
             let jobs: Vec<JobId> = lookups.iter().map(|fact| fact.job).collect();
-            let records = self.store.lookup(&jobs)?;
+            let records = self.lookup(&jobs)?;
             let found = lookups.into_iter().zip(records);
             let found = found.map(|(fact, record)| Answer { fact, record, read_at }).collect();
             // The engine waits for it before it stops.

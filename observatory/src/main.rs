@@ -6,25 +6,37 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod api_role;
 mod cli;
+mod core;
 mod data_dir;
 mod demo;
 mod engine;
+mod gateway;
+mod http;
 mod job_lines;
 mod keeper;
 mod log;
 mod metrics;
+mod pipeline_role;
 mod reference_worker;
 mod replay;
 mod restore;
 mod rules_file;
+mod servers;
+mod signals;
 mod table;
 mod up;
+mod worker;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let done = match cli.command {
         cli::Command::Up(args) => up::run(&args),
+        cli::Command::Gateway(args) => gateway::run(&args),
+        cli::Command::Worker(args) => worker::run(&args),
+        cli::Command::Pipeline(args) => pipeline_role::run(&args),
+        cli::Command::Api(args) => api_role::run(&args),
         cli::Command::Replay(args) => replay::run(&args),
     };
     match done {

@@ -1,8 +1,14 @@
 //! What the process tells Prometheus about itself, beside what the API counts.
 
-use prometheus::core::Collector;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ingress::amqp::FaultKind;
+use ingress::amqp::consumer::Status;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     exponential_buckets,
 };
 
@@ -11,6 +17,8 @@ pub(crate) struct Metrics {
     pub(crate) registry: Registry,
     /// Events by what became of them: accepted, repeated, conflicting, late.
     pub(crate) events: IntCounterVec,
+    /// Events refused, by reason.
+    pub(crate) rejected: IntCounterVec,
     /// From the closing of a tick to its commit.
     pub(crate) frontier_lag_seconds: Histogram,
     pub(crate) tick_events: Histogram,
@@ -35,10 +43,12 @@ impl Metrics {
         let build = register(&registry, IntGaugeVec::new(build, &["version"])?)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let events = Opts::new("observatory_events_total", "Events by what became of them.");
+        let rejected = Opts::new("observatory_rejected_total", "Events refused, by reason.");
         let sizes = HistogramOpts::new("observatory_tick_events", "Events of a tick.")
             .buckets(exponential_buckets(1.0, 4.0, 8)?);
         Ok(Metrics {
             events: register(&registry, IntCounterVec::new(events, &["result"])?)?,
+            rejected: register(&registry, IntCounterVec::new(rejected, &["reason"])?)?,
             frontier_lag_seconds: seconds(
                 "observatory_frontier_lag_seconds",
                 "From the time of a tick to its commit.",
@@ -72,4 +82,59 @@ fn register<C: Collector + Clone + 'static>(
 ) -> Result<C, prometheus::Error> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
+}
+
+/// Shows how a consumer is doing.
+pub(crate) fn consumer(registry: &Registry, status: Arc<Status>) -> Result<(), prometheus::Error> {
+    let gauge = |name: &str, help: &str| IntGauge::new(name, help);
+    registry.register(Box::new(ConsumerMetrics {
+        unacked: gauge("observatory_unacked", "Deliveries that are not acknowledged.")?,
+        deliveries: gauge("observatory_deliveries_total", "Deliveries taken.")?,
+        redelivered: gauge("observatory_redelivered_total", "Deliveries taken not for the first time.")?,
+        sessions: gauge("observatory_broker_sessions_total", "Connections made to consume.")?,
+        faults: IntGaugeVec::new(
+            Opts::new("observatory_broker_faults_total", "What ended a session, by kind."),
+            &["kind"],
+        )?,
+        status,
+    }))
+}
+
+/// Read from the consumer when asked.
+struct ConsumerMetrics {
+    status: Arc<Status>,
+    unacked: IntGauge,
+    deliveries: IntGauge,
+    redelivered: IntGauge,
+    sessions: IntGauge,
+    faults: IntGaugeVec,
+}
+
+impl Collector for ConsumerMetrics {
+    fn desc(&self) -> Vec<&Desc> {
+        let gauges = [&self.unacked, &self.deliveries, &self.redelivered, &self.sessions];
+        gauges.into_iter().flat_map(Collector::desc).chain(self.faults.desc()).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let status = &self.status;
+        let pairs = [
+            (&self.unacked, &status.unacked),
+            (&self.deliveries, &status.deliveries),
+            (&self.redelivered, &status.redelivered),
+            (&self.sessions, &status.sessions),
+        ];
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let mut families = Vec::new();
+        for (gauge, n) in pairs {
+            gauge.set(number(n.load(Ordering::Relaxed)));
+            families.extend(gauge.collect());
+        }
+        for kind in FaultKind::ALL {
+            let gauge = self.faults.with_label_values(&[kind.as_str()]);
+            gauge.set(number(status.faults.get(kind)));
+        }
+        families.extend(self.faults.collect());
+        families
+    }
 }

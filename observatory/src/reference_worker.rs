@@ -22,31 +22,72 @@ use uuid::Uuid;
 use crate::engine::now;
 use crate::metrics::Metrics;
 
-/// Jobs executed at a time.
-const PLACES: usize = 16;
-
-/// Attempts before a job that keeps failing has failed.
-const MAX_ATTEMPTS: u16 = 3;
+/// Jobs executed at a time, in `up`.
+pub(crate) const PLACES: usize = 16;
 
 /// Between a failed attempt and the next, times the attempt.
 const BACK_OFF: Duration = Duration::from_millis(200);
 
-/// How long a simulated job runs unless it says otherwise, in ms.
-const DELAY_MS: std::ops::RangeInclusive<u64> = 50..=500;
+/// How simulated jobs go, unless they say otherwise.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Habits {
+    /// The shortest that a job runs, in ms.
+    #[arg(long, env = "OBSERVATORY_DELAY_MIN_MS", default_value_t = 50, value_name = "MS")]
+    pub(crate) delay_min_ms: u64,
+    /// The longest that a job runs, in ms.
+    #[arg(long, env = "OBSERVATORY_DELAY_MAX_MS", default_value_t = 500, value_name = "MS")]
+    pub(crate) delay_max_ms: u64,
+    /// Of a thousand attempts, so many fail.
+    #[arg(long, env = "OBSERVATORY_FAILING", default_value_t = 0, value_name = "PER MILLE")]
+    pub(crate) failing: u32,
+    /// Of a thousand attempts, so many never end.
+    #[arg(long, env = "OBSERVATORY_HANGING", default_value_t = 0, value_name = "PER MILLE")]
+    pub(crate) hanging: u32,
+    /// Attempts before a job that keeps failing has failed.
+    #[arg(long, env = "OBSERVATORY_MAX_ATTEMPTS", default_value_t = 3)]
+    pub(crate) max_attempts: u16,
+    /// Seed of what is left to chance.
+    #[arg(long, env = "OBSERVATORY_SEED", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+impl Default for Habits {
+    fn default() -> Habits {
+        Habits {
+            delay_min_ms: 50,
+            delay_max_ms: 500,
+            failing: 0,
+            hanging: 0,
+            max_attempts: 3,
+            seed: 1,
+        }
+    }
+}
 
 #[derive(Clone)]
 pub(crate) struct ReferenceWorker {
     submitter: Submitter,
     places: Arc<Semaphore>,
-    /// With the job and the attempt, it decides how long a job runs.
-    seed: u64,
+    habits: Habits,
     metrics: Metrics,
 }
 
+/// What is left to chance of an attempt.
+struct Chance {
+    delay: Duration,
+    fails: bool,
+    hangs: bool,
+}
+
 impl ReferenceWorker {
-    pub(crate) fn new(submitter: Submitter, seed: u64, metrics: Metrics) -> ReferenceWorker {
-        let places = Arc::new(Semaphore::new(PLACES));
-        ReferenceWorker { submitter, places, seed, metrics }
+    pub(crate) fn new(
+        submitter: Submitter,
+        habits: Habits,
+        places: usize,
+        metrics: Metrics,
+    ) -> ReferenceWorker {
+        let places = Arc::new(Semaphore::new(places));
+        ReferenceWorker { submitter, places, habits, metrics }
     }
 
     /// Executes what comes, until the service stops.
@@ -62,23 +103,23 @@ impl ReferenceWorker {
         }
     }
 
-    async fn execute(&self, mut work: Work) -> Result<(), SubmitError> {
+    /// Executes a job to its end; one that hangs has none.
+    pub(crate) async fn execute(&self, mut work: Work) -> Result<(), SubmitError> {
         if work.attempt == 1 {
             self.report(&work, Kind::Validated, None).await?;
         }
         loop {
             let Ok(place) = self.places.acquire().await else { return Ok(()) };
-            let delay = work.simulate.delay_ms.unwrap_or_else(|| self.delay_ms(&work));
+            let Chance { delay, fails, hangs } = self.chance(&work);
             self.report(&work, Kind::Executed, None).await?;
-            if work.simulate.hang {
+            if hangs {
                 // It is never heard of again; its place goes to another.
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(delay)).await;
+            tokio::time::sleep(delay).await;
             drop(place);
             self.metrics.jobs_processed.inc();
-            self.metrics.processing_seconds.observe(delay as f64 / 1e3);
-            let fails = work.simulate.fail || work.attempt <= work.simulate.fail_times;
+            self.metrics.processing_seconds.observe(delay.as_secs_f64());
             if !fails {
                 self.report(&work, Kind::Completed, None).await?;
                 self.metrics.jobs_completed.inc();
@@ -88,7 +129,7 @@ impl ReferenceWorker {
                 kind: "Simulated".to_owned(),
                 message: format!("attempt {} was told to fail", work.attempt),
             };
-            if work.attempt >= MAX_ATTEMPTS {
+            if work.attempt >= self.habits.max_attempts {
                 self.report(&work, Kind::Failed, Some(error)).await?;
                 self.metrics.jobs_failed.inc();
                 return Ok(());
@@ -99,9 +140,21 @@ impl ReferenceWorker {
         }
     }
 
-    fn delay_ms(&self, work: &Work) -> u64 {
+    /// The same for the same seed, job and attempt.
+    fn chance(&self, work: &Work) -> Chance {
         let (high, low) = work.job.as_u64_pair();
-        fastrand::Rng::with_seed(self.seed ^ high ^ low ^ u64::from(work.attempt)).u64(DELAY_MS)
+        let seed = self.habits.seed ^ high ^ low ^ u64::from(work.attempt);
+        let mut random = fastrand::Rng::with_seed(seed);
+        let longest = self.habits.delay_max_ms.max(self.habits.delay_min_ms);
+        let delay_ms = random.u64(self.habits.delay_min_ms..=longest);
+        let told = work.simulate;
+        Chance {
+            delay: Duration::from_millis(told.delay_ms.unwrap_or(delay_ms)),
+            fails: told.fail
+                || work.attempt <= told.fail_times
+                || random.u32(0..1_000) < self.habits.failing,
+            hangs: told.hang || random.u32(0..1_000) < self.habits.hanging,
+        }
     }
 
     /// Reports a step, and waits until it is durable.
@@ -119,7 +172,10 @@ impl ReferenceWorker {
                 return Ok(());
             };
             match self.submitter.submit(vec![Submitted::of(&event, false)]).await {
-                Err(SubmitError::Busy) => tokio::time::sleep(BACK_OFF).await,
+                // The broker may be back soon; the event is the same, so a repeat is harmless.
+                Err(SubmitError::Busy | SubmitError::Broker(_)) => {
+                    tokio::time::sleep(BACK_OFF).await;
+                }
                 result => return result,
             }
         }

@@ -39,6 +39,11 @@ pub trait Store: Send {
 
     /// Keeps the rules now in force, unless they are those already.
     fn keep_rules(&mut self, tick: Tick, yaml: &str) -> Result<(), Error>;
+
+    /// Does some of what can wait; called about once a second.
+    fn tend(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// A reading end.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, RwLock};
 
-use api::{App, Hosts, Readers, Readiness, router};
+use api::{App, Hosts, Readers, Readiness, Views, router};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -118,7 +118,7 @@ impl Service {
                 let engine = Arc::clone(&engine);
                 Submitter::new(move |delivery| engine.lock().unwrap().take(delivery))
             },
-            live,
+            views: Views::Here(live),
             readers: {
                 let engine = Arc::clone(&engine);
                 Readers::new(move || engine.lock().unwrap().store.reader())

@@ -1,0 +1,104 @@
+//! `observatory api`: what the pipeline wrote, over HTTP.
+//!
+//! Views come from Redis, lists and jobs from PostgreSQL, their events from MongoDB; jobs that are
+//! submitted go to RabbitMQ, if its URL is given.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Context;
+use api::{App, Hosts, Readers, Readiness, Views};
+use contracts::{Micros, Reason};
+use ingress::amqp::{self, Publisher};
+use ingress::submit::{SubmitError, Submitter};
+use sinks::mongo::Archive;
+use sinks::postgres::Postgres;
+use sinks::redis::View;
+use sinks::servers::Reader;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+
+use crate::engine;
+use crate::http::{self, Server};
+use crate::metrics::Metrics;
+use crate::servers::Urls;
+use crate::signals::Signals;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    urls: Urls,
+    /// Where to listen.
+    #[arg(long, env = "OBSERVATORY_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    crate::log::start();
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let done = runtime.block_on(serve(args));
+    runtime.shutdown_background();
+    done
+}
+
+async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
+    let view = View::open(&args.urls.redis()?).context("--redis-url")?;
+    let archive = Archive::connect(&args.urls.mongodb()?).await.context("--mongodb-url")?;
+    let submitter = match args.urls.rabbitmq() {
+        Ok(broker) => {
+            let config = amqp::publisher::Config::new(broker, "observatory api");
+            Submitter::to_broker(Publisher::start(config))
+        }
+        // Jobs are submitted elsewhere.
+        Err(_) => Submitter::new(|_| Err(SubmitError::Stopped)),
+    };
+    let listener = http::bind(args.listen).await?;
+    let address = listener.local_addr().context("the socket has no address")?;
+    let metrics = Metrics::new()?;
+    let rejected = metrics.rejected.clone();
+    let (readiness, ready) = watch::channel(Readiness::Ready);
+    let app = App {
+        submitter,
+        views: Views::Copy(Arc::new(view)),
+        readers: readers(args.urls.postgres()?, archive),
+        ready,
+        work: mpsc::unbounded_channel().0,
+        reject: Arc::new(move |reason: Reason| {
+            rejected.with_label_values(&[reason.as_str()]).inc();
+        }),
+        metrics: metrics.registry.clone(),
+        demo: false,
+        clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),
+        hosts: Hosts::bound_to(address),
+        instance: format!("{}", std::process::id()),
+    };
+    let mut server = Server::start(listener, api::router(app));
+    tracing::info!("listening on http://{address}");
+    tokio::select! {
+        () = signals.stop() => {}
+        error = server.failed() => return Err(error),
+    }
+    readiness.send_replace(Readiness::Draining);
+    tokio::select! {
+        () = server.stop() => Ok(ExitCode::SUCCESS),
+        () = signals.stop() => Ok(ExitCode::from(130)),
+    }
+}
+
+/// Reading ends, which connect when they are first needed.
+fn readers(url: String, archive: Archive) -> Readers {
+    let runtime = Handle::current();
+    let connected = OnceLock::<Postgres>::new();
+    Readers::new(move || {
+        let postgres = match connected.get() {
+            Some(postgres) => postgres,
+            None => {
+                let postgres = Postgres::connect(&url, runtime.clone())?;
+                connected.get_or_init(|| postgres)
+            }
+        };
+        Ok(Reader::new(postgres.reader()?, archive.clone(), runtime.clone()))
+    })
+}

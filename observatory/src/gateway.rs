@@ -1,0 +1,147 @@
+//! `observatory gateway`: jobs over HTTP, confirmed by RabbitMQ before they are accepted.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::{Arc, RwLock};
+
+use anyhow::Context;
+use api::{App, Hosts, Readers, Readiness, Views};
+use contracts::{EventId, JobId, Micros, Reason, State};
+use ingress::amqp::{self, Publisher};
+use ingress::submit::Submitter;
+use sinks::live::Live;
+use sinks::mongo::Archive;
+use sinks::store::{Error, Listed, Reader, Told};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+
+use crate::engine::{self, GRID};
+use crate::http::{self, Server};
+use crate::metrics::Metrics;
+use crate::servers::Urls;
+use crate::signals::Signals;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    urls: Urls,
+    /// Where to listen.
+    #[arg(long, env = "OBSERVATORY_LISTEN", default_value = "127.0.0.1:3000")]
+    listen: SocketAddr,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    crate::log::start();
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let done = runtime.block_on(serve(args));
+    runtime.shutdown_background();
+    done
+}
+
+async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
+    let broker = args.urls.rabbitmq()?;
+    let archive = match args.urls.mongodb() {
+        Ok(url) => Some(Archive::connect(&url).await.context("--mongodb-url")?),
+        // Ids that follow from the key make a repeat harmless without it, too.
+        Err(_) => None,
+    };
+    let listener = http::bind(args.listen).await?;
+    let address = listener.local_addr().context("the socket has no address")?;
+    let metrics = Metrics::new()?;
+    let publisher = Publisher::start(amqp::publisher::Config::new(broker, "observatory gateway"));
+    let (readiness, ready) = watch::channel(Readiness::Away("the broker"));
+    tokio::spawn(follow(publisher.clone(), readiness.clone()));
+    let submitter = Submitter::to_broker(publisher);
+    let runtime = Handle::current();
+    let rejected = metrics.rejected.clone();
+    let app = App {
+        submitter: submitter.clone(),
+        // Nothing is read here.
+        views: Views::Here(Arc::new(RwLock::new(Live::new(GRID.as_micros() as u64)))),
+        readers: Readers::new(move || {
+            Ok(Archived { archive: archive.clone(), runtime: runtime.clone() })
+        }),
+        ready,
+        work: mpsc::unbounded_channel().0,
+        reject: Arc::new(move |reason: Reason| {
+            rejected.with_label_values(&[reason.as_str()]).inc();
+        }),
+        metrics: metrics.registry.clone(),
+        demo: false,
+        clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),
+        hosts: Hosts::bound_to(address),
+        instance: format!("{}", std::process::id()),
+    };
+    let mut server = Server::start(listener, api::submissions_router(app));
+    tracing::info!("listening on http://{address}");
+    tokio::select! {
+        () = signals.stop() => {}
+        error = server.failed() => return Err(error),
+    }
+    tracing::info!("stopping: waiting for what is being submitted");
+    readiness.send_replace(Readiness::Draining);
+    tokio::select! {
+        () = server.stop() => Ok(ExitCode::SUCCESS),
+        () = signals.stop() => Ok(ExitCode::from(130)),
+    }
+}
+
+/// Ready while the broker is there.
+async fn follow(publisher: Publisher, readiness: watch::Sender<Readiness>) {
+    let mut state = publisher.state();
+    drop(publisher);
+    loop {
+        let now = match *state.borrow_and_update() {
+            amqp::State::Connected => Readiness::Ready,
+            amqp::State::Blocked => Readiness::Away("the broker, which blocks publishers,"),
+            amqp::State::Away(_) => Readiness::Away("the broker"),
+        };
+        readiness.send_if_modified(|readiness| {
+            let changes = *readiness != Readiness::Draining && *readiness != now;
+            if changes {
+                *readiness = now;
+            }
+            changes
+        });
+        if state.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What a gateway reads: whether an event with an id that a key gave is there already.
+struct Archived {
+    archive: Option<Archive>,
+    runtime: Handle,
+}
+
+impl Reader for Archived {
+    fn jobs(&mut self, _: Option<State>, _: Option<&str>, _: usize) -> Result<Listed, Error> {
+        Ok(Listed { frontier: 0, total: 0, jobs: Vec::new() })
+    }
+
+    fn job(&mut self, _: JobId) -> Result<Option<Told>, Error> {
+        Ok(None)
+    }
+
+    fn event(&mut self, event: EventId) -> Result<Option<Vec<u8>>, Error> {
+        let Some(archive) = &self.archive else { return Ok(None) };
+        match self.runtime.block_on(archive.event(event)) {
+            Ok(found) => Ok(found),
+            Err(error) if error.passes() => {
+                tracing::warn!(%error, "cannot look for a repeat; its ids make it harmless");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn archive_stats(&mut self) -> Result<(Option<Micros>, u64), Error> {
+        Ok((None, 0))
+    }
+
+    fn rejections(&mut self) -> Result<Vec<(Reason, u64)>, Error> {
+        Ok(Vec::new())
+    }
+}

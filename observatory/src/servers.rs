@@ -1,0 +1,54 @@
+//! The servers that roles work with, by their URLs.
+//!
+//! A URL may hold a password, so none is ever shown.
+
+use anyhow::{Context, anyhow};
+use ingress::amqp;
+
+#[derive(clap::Args, Clone)]
+pub(crate) struct Urls {
+    /// RabbitMQ: amqp://USER:PASSWORD@HOST:5672/%2f
+    #[arg(long, env = "RABBITMQ_URL", hide_env_values = true, value_name = "URL")]
+    rabbitmq_url: Option<String>,
+    /// PostgreSQL: postgres://USER:PASSWORD@HOST:5432/DATABASE
+    #[arg(long, env = "POSTGRES_URL", hide_env_values = true, value_name = "URL")]
+    postgres_url: Option<String>,
+    /// Redis: redis://HOST:6379
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
+    redis_url: Option<String>,
+    /// MongoDB: mongodb://HOST:27017/?replicaSet=rs0
+    #[arg(long, env = "MONGODB_URL", hide_env_values = true, value_name = "URL")]
+    mongodb_url: Option<String>,
+}
+
+impl Urls {
+    pub(crate) fn rabbitmq(&self) -> anyhow::Result<amqp::Url> {
+        let url = needed(&self.rabbitmq_url, "RABBITMQ_URL", "--rabbitmq-url")?;
+        url.parse().context("--rabbitmq-url")
+    }
+
+    pub(crate) fn postgres(&self) -> anyhow::Result<String> {
+        needed(&self.postgres_url, "POSTGRES_URL", "--postgres-url")
+    }
+
+    pub(crate) fn redis(&self) -> anyhow::Result<String> {
+        needed(&self.redis_url, "REDIS_URL", "--redis-url")
+    }
+
+    pub(crate) fn mongodb(&self) -> anyhow::Result<String> {
+        needed(&self.mongodb_url, "MONGODB_URL", "--mongodb-url")
+    }
+
+    /// Whether any of them is given.
+    pub(crate) fn any(&self) -> bool {
+        [self.rabbitmq(), self.postgres(), self.redis(), self.mongodb()].iter().any(|url| url.is_ok())
+            || self.rabbitmq_url.is_some()
+    }
+}
+
+/// A URL by its flag, its plain variable, or the variable that every option has.
+fn needed(given: &Option<String>, variable: &str, flag: &str) -> anyhow::Result<String> {
+    let prefixed = || std::env::var(format!("OBSERVATORY_{variable}")).ok();
+    let url = given.clone().or_else(prefixed).filter(|url| !url.is_empty());
+    url.ok_or_else(|| anyhow!("{flag} is needed here: give it, or set {variable}"))
+}

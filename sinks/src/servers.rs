@@ -1,0 +1,191 @@
+//! The servers as one store: PostgreSQL decides, MongoDB keeps every event.
+//!
+//! ```text
+//!   Commit ──┬──▶ Postgres: one transaction ─────────────┬──▶ durable
+//!            └──▶ Mongo: the events, within a second ────┤
+//!                   └─ no answer ──▶ event_spill ────────┘
+//!                                        └──tend──▶ Mongo, when it is back
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. A commit has returned when its transaction is committed *and* each of its events is in the
+//!    archive or in the spill table.
+//! 2. Only PostgreSQL stops progress: while MongoDB is away its events wait in PostgreSQL, and
+//!    nothing waits for it.
+//! 3. What a repeated commit does again changes nothing.
+//!
+//! # Cost
+//!
+//! The slower of the two, as they work side by side.
+
+use std::time::Duration;
+
+use contracts::{EventId, JobId, Micros, Reason, State};
+use pipeline::Tick;
+use pipeline::fact::{Input, Record};
+use tokio::runtime::Handle;
+
+use crate::commit::{Commit, SpillRow};
+use crate::mongo::{self, Archive};
+use crate::postgres::{self, Writer};
+use crate::store::{self, Archived, Error, Listed, Recovery, Told};
+
+/// How long the archive is given; then its events are spilled.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Events that go from the spill table to the archive at a time, and how many times in one go, so
+/// that a commit does not wait long for it.
+const DRAINED: usize = 1_000;
+const GOES: usize = 5;
+
+/// The writing end.
+pub struct Servers {
+    postgres: Writer,
+    archive: Archive,
+    runtime: Handle,
+    /// The archive did not answer when it was last asked.
+    away: bool,
+    /// There may be events in the spill table.
+    spilled: bool,
+}
+
+impl Servers {
+    /// Both servers; calls block on `runtime`, and so must not come from one of its threads.
+    pub fn new(postgres: Writer, archive: Archive, runtime: Handle) -> Servers {
+        // What an earlier run has spilled is not known.
+        Servers { postgres, archive, runtime, away: false, spilled: true }
+    }
+
+    /// Whether the archive did not answer when it was last asked.
+    pub fn archive_is_away(&self) -> bool {
+        self.away
+    }
+
+    /// Archives and commits side by side; says what became of each.
+    fn side_by_side(&mut self, commit: &Commit) -> (Result<Archived, mongo::Error>, Result<(), Error>) {
+        let (archive, runtime) = (&self.archive, &self.runtime);
+        let postgres = &mut self.postgres;
+        std::thread::scope(|scope| {
+            let insert =
+                scope.spawn(move || runtime.block_on(archive.insert(&commit.events, PATIENCE)));
+            let committed = postgres.commit_with_spill(commit, &[]).map(drop);
+            // A panic there is one here.
+            let archived = insert.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (archived, committed)
+        })
+    }
+}
+
+impl store::Store for Servers {
+    fn recover(&mut self) -> Result<Recovery, Error> {
+        self.postgres.recover()
+    }
+
+    fn recover_jobs(&mut self, take: &mut dyn FnMut(Vec<Input>)) -> Result<u64, Error> {
+        self.postgres.recover_jobs(take)
+    }
+
+    fn commit(&mut self, commit: &Commit) -> Result<Archived, Error> {
+        if commit.events.is_empty() {
+            return self.postgres.commit_with_spill(commit, &[]);
+        }
+        if !self.away {
+            let (archived, committed) = self.side_by_side(commit);
+            committed?;
+            match archived {
+                Ok(archived) => return Ok(archived),
+                Err(error) => {
+                    tracing::warn!(%error, "the archive is away: its events wait in PostgreSQL");
+                    self.away = true;
+                }
+            }
+        }
+        let rows: Vec<SpillRow> = commit.events.iter().map(SpillRow::of).collect();
+        self.spilled = true;
+        self.postgres.commit_with_spill(commit, &rows)?;
+        Ok(Archived { new: rows.len() as u64, ..Archived::default() })
+    }
+
+    fn lookup(&mut self, jobs: &[JobId]) -> Result<Vec<Option<Record>>, Error> {
+        self.postgres.lookup(jobs)
+    }
+
+    fn keep_rules(&mut self, tick: Tick, yaml: &str) -> Result<(), Error> {
+        self.postgres.keep_rules(tick, yaml)
+    }
+
+    /// Brings spilled events to the archive.
+    fn tend(&mut self) -> Result<(), Error> {
+        if !self.spilled {
+            return Ok(());
+        }
+        for _ in 0..GOES {
+            let spilled = self.postgres.spilled(DRAINED)?;
+            let (ids, rows): (Vec<i64>, Vec<SpillRow>) =
+                spilled.into_iter().map(|spilled| (spilled.id, spilled.event)).unzip();
+            if rows.is_empty() {
+                self.spilled = false;
+                if std::mem::take(&mut self.away) {
+                    tracing::info!("the archive is back, and has all events");
+                }
+                return Ok(());
+            }
+            match self.runtime.block_on(self.archive.insert_rows(&rows, PATIENCE)) {
+                Ok(_) => self.away = false,
+                Err(error) => {
+                    tracing::debug!(%error, "the archive is still away");
+                    self.away = true;
+                    return Ok(());
+                }
+            }
+            self.postgres.unspill(&ids)?;
+        }
+        Ok(())
+    }
+}
+
+/// A reading end: rows from PostgreSQL, events from MongoDB.
+pub struct Reader {
+    postgres: postgres::Reader,
+    archive: Archive,
+    runtime: Handle,
+}
+
+impl Reader {
+    pub fn new(postgres: postgres::Reader, archive: Archive, runtime: Handle) -> Reader {
+        Reader { postgres, archive, runtime }
+    }
+}
+
+impl store::Reader for Reader {
+    fn jobs(
+        &mut self,
+        state: Option<State>,
+        job_type: Option<&str>,
+        limit: usize,
+    ) -> Result<Listed, Error> {
+        self.postgres.jobs(state, job_type, limit)
+    }
+
+    fn job(&mut self, job: JobId) -> Result<Option<Told>, Error> {
+        let told = self.postgres.job(job)?;
+        told.map(|told| {
+            let bodies = self.runtime.block_on(self.archive.bodies(job))?;
+            Ok(Told { bodies, ..told })
+        })
+        .transpose()
+    }
+
+    fn event(&mut self, event: EventId) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.runtime.block_on(self.archive.event(event))?)
+    }
+
+    fn archive_stats(&mut self) -> Result<(Option<Micros>, u64), Error> {
+        self.postgres.archive_stats()
+    }
+
+    fn rejections(&mut self) -> Result<Vec<(Reason, u64)>, Error> {
+        self.postgres.rejections()
+    }
+}
