@@ -89,7 +89,7 @@ fn remove_abandoned(temp: &Path) {
         let folder = entry.path();
         let free = File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok());
         if free {
-            processes::kill_below(&folder);
+            processes::end_below(&folder);
             drop(fs::remove_dir_all(&folder));
         }
     }

@@ -37,7 +37,7 @@ impl Postgres {
     }
 }
 
-/// Where Debian's packages have the programs, the newest last.
+/// Releases that will do, the one of Debian 12 first; `xtask/src/install.rs` has the same.
 const VERSIONS: [&str; 3] = ["15", "16", "17"];
 
 #[doc(hidden)]
@@ -56,7 +56,6 @@ impl Program for PostgreSql {
             source: std::io::Error::other(error.to_string()),
         })?;
         run(Command::new("cp").arg("-a").arg(template.join("data")).arg(place.path("data")))?;
-        give(&place.folder)?;
         Ok(PostgreSql)
     }
 
@@ -64,7 +63,8 @@ impl Program for PostgreSql {
         let mut command = command(program("postgres"), Self::END, user())?;
         command.arg("-D").arg(place.path("data"));
         command.args(["-p", &place.ports[0].to_string(), "-c", "listen_addresses=127.0.0.1"]);
-        command.arg("-c").arg(format!("unix_socket_directories={}", place.folder.display()));
+        // No socket in the file system: its path would have to be short.
+        command.args(["-c", "unix_socket_directories="]);
         command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
         Ok(command)
     }
@@ -96,7 +96,9 @@ fn execute(url: &str, statement: &str) -> Result<(), Cause> {
 /// The folder of a fresh cluster.
 fn initialised() -> Result<PathBuf, Error> {
     let folder = home()?.new_folder("template")?;
-    give(&folder)?;
+    if let Some(user) = user() {
+        run(Command::new("chown").arg(user).arg(&folder))?;
+    }
     let log = folder.join("log.txt");
     let mut command = command(program("initdb"), PostgreSql::END, user())?;
     command.arg("-D").arg(folder.join("data"));
@@ -117,12 +119,6 @@ fn program(name: &str) -> PathBuf {
 fn user() -> Option<&'static str> {
     // Our own entry in /proc belongs to whom we are.
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0).then_some("postgres")
-}
-
-/// Gives a folder to who PostgreSQL will be.
-fn give(folder: &Path) -> Result<(), Error> {
-    let Some(user) = user() else { return Ok(()) };
-    run(Command::new("chown").arg(user).arg(folder))
 }
 
 fn run(command: &mut Command) -> Result<(), Error> {

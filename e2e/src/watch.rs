@@ -21,7 +21,8 @@ use std::process::{ChildStdin, Command, Stdio};
 use crate::error::Error;
 
 /// PostgreSQL gets two seconds, 40 looks, to give back its System V shared memory, which would
-/// otherwise stay until the machine is restarted; the signal that asks for it has been sent.
+/// otherwise stay until the machine is restarted. The signal that asks for it has been sent, and
+/// takes effect when it is not frozen.
 const WATCH: &str = r#"
 read -r _
 look=0
@@ -34,7 +35,9 @@ do
         pid=${pid%/cwd}
         name=
         { read -r name </proc/$pid/comm; } 2>/dev/null
-        if [ "$name" != postgres ] || [ $look -ge 40 ]; then
+        if [ "$name" = postgres ] && [ $look -lt 40 ]; then
+            kill -CONT $pid 2>/dev/null
+        else
             kill -KILL $pid 2>/dev/null
         fi
     done
