@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::Stream;
-use lapin::protocol::{AMQPErrorKind, AMQPHardError};
+use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::{Channel, ConnectionProperties, ErrorKind, Event};
 
 use super::Url;
@@ -96,42 +96,45 @@ impl Fault {
         Fault { kind, text: text.into() }
     }
 
-    /// An error while connecting or declaring.
-    fn at_start(error: &lapin::Error, url: &Url) -> Fault {
-        let address = url.address();
-        match error.kind() {
+    /// An error while connecting.
+    fn connecting(error: &lapin::Error, url: &Url) -> Fault {
+        let (address, vhost) = (url.address(), url.vhost());
+        let (kind, text) = match error.kind() {
             ErrorKind::ProtocolError(amqp) => match amqp.kind() {
-                AMQPErrorKind::Hard(AMQPHardError::ACCESSREFUSED) => Fault::new(
+                AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => (
                     FaultKind::Refused,
-                    format!("{address} refused the login: check user and password ({error})"),
+                    format!("{address} refused the login: check user and password"),
                 ),
-                AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => Fault::new(
+                AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => (
                     FaultKind::Refused,
-                    format!(
-                        "{address} refused the virtual host `{}`: create it, or let the user in ({error})",
-                        url.vhost()
-                    ),
+                    format!("{address} refused virtual host `{vhost}`: create it, or let us in"),
                 ),
-                AMQPErrorKind::Soft(_) => Fault::new(
-                    FaultKind::Refused,
-                    format!(
-                        "{address} refused a declaration: delete what is there in another form, \
-                         or give the user the permission ({error})"
-                    ),
-                ),
-                AMQPErrorKind::Hard(_) => Fault::new(
-                    FaultKind::Unreachable,
-                    format!("{address} closed the connection ({error})"),
-                ),
+                _ => (FaultKind::Unreachable, format!("{address} closed the connection")),
             },
-            ErrorKind::ParsingError(_) => Fault::new(
+            ErrorKind::ParsingError(_) => (
                 FaultKind::Unreachable,
-                format!("{address} does not speak AMQP: check host and port ({error})"),
+                format!("{address} does not speak AMQP: check host and port"),
             ),
-            _ => Fault::new(
+            _ => (
                 FaultKind::Unreachable,
-                format!("cannot reach a broker at {address}: check host, port and broker ({error})"),
+                format!("cannot reach a broker at {address}: check host and port, and the broker"),
             ),
+        };
+        Fault::new(kind, format!("{text} ({error})"))
+    }
+
+    /// An error while declaring.
+    fn declaring(error: &lapin::Error, url: &Url) -> Fault {
+        match error.is_amqp_soft_error() {
+            true => Fault::new(
+                FaultKind::Refused,
+                format!(
+                    "{} refused a declaration: delete what is there in another form, or give us \
+                     the permission ({error})",
+                    url.address()
+                ),
+            ),
+            false => Fault::during(error),
         }
     }
 
@@ -139,9 +142,10 @@ impl Fault {
     pub(super) fn during(error: &lapin::Error) -> Fault {
         match error.kind() {
             ErrorKind::ProtocolError(amqp) => match amqp.kind() {
-                AMQPErrorKind::Soft(_) => {
-                    Fault::new(FaultKind::Channel, format!("the broker closed the channel ({error})"))
-                }
+                AMQPErrorKind::Soft(_) => Fault::new(
+                    FaultKind::Channel,
+                    format!("the broker closed the channel ({error})"),
+                ),
                 AMQPErrorKind::Hard(_) => Fault::new(
                     FaultKind::Lost,
                     format!("the broker closed the connection ({error})"),
@@ -174,17 +178,8 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects and declares the topology. `name` is what the broker shows of us.
     pub(super) async fn open(url: &Url, name: &str) -> Result<Connection, Fault> {
-        let opening = async {
-            let properties = ConnectionProperties::default().with_connection_name(name.into());
-            let inner = lapin::Connection::connect_uri(url.uri(), properties).await?;
-            let events = Box::pin(inner.events_listener());
-            let channel = inner.create_channel().await?;
-            topology::declare(&channel).await?;
-            Ok(Connection { inner, channel, events })
-        };
-        match tokio::time::timeout(PATIENCE, opening).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(Fault::at_start(&error, url)),
+        match tokio::time::timeout(PATIENCE, Connection::try_open(url, name)).await {
+            Ok(opened) => opened,
             Err(_) => Err(Fault::new(
                 FaultKind::Unreachable,
                 format!("{} does not answer within {PATIENCE:?}: check the broker", url.address()),
@@ -192,11 +187,21 @@ impl Connection {
         }
     }
 
+    async fn try_open(url: &Url, name: &str) -> Result<Connection, Fault> {
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        let inner = lapin::Connection::connect_uri(url.uri(), properties).await;
+        let inner = inner.map_err(|error| Fault::connecting(&error, url))?;
+        let events = Box::pin(inner.events_listener());
+        let declared = declare(&inner).await;
+        let channel = declared.map_err(|error| Fault::declaring(&error, url))?;
+        Ok(Connection { inner, channel, events })
+    }
+
     /// Declares the topology once more, on a channel of its own.
-    pub(super) async fn declare_again(&self) -> lapin::Result<()> {
-        let channel = self.inner.create_channel().await?;
-        topology::declare(&channel).await?;
-        channel.close(OK, "done".into()).await
+    pub(super) async fn declare_again(&mut self) -> Result<(), Fault> {
+        let declared = declare(&self.inner).await;
+        let channel = declared.map_err(|error| Fault::during(&error))?;
+        channel.close(OK, "done".into()).await.map_err(|error| Fault::during(&error))
     }
 
     /// Says goodbye, if the broker still listens.
@@ -204,6 +209,13 @@ impl Connection {
         // It may be gone already.
         drop(tokio::time::timeout(FAREWELL, self.inner.close(OK, "bye".into())).await);
     }
+}
+
+/// A new channel, on which the topology has been declared.
+async fn declare(connection: &lapin::Connection) -> lapin::Result<Channel> {
+    let channel = connection.create_channel().await?;
+    topology::declare(&channel).await?;
+    Ok(channel)
 }
 
 /// The reply code of whoever closes without complaint.

@@ -116,7 +116,7 @@ impl Settle {
 
     fn say(self, verdict: Verdict) {
         // Without its session, the delivery comes again.
-        drop(self.verdicts.send((self.tag, verdict)));
+        self.verdicts.send((self.tag, verdict)).unwrap_or_default();
     }
 }
 
@@ -194,7 +194,7 @@ impl Consumer {
     /// not settled by then comes again, to whoever consumes next.
     pub async fn stop(mut self, grace: Duration) {
         if let Some(stop) = self.stop.take() {
-            drop(stop.send(grace));
+            stop.send(grace).unwrap_or_default();
         }
         // Its panic would have been reported.
         drop((&mut self.task).await);

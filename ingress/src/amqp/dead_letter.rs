@@ -156,11 +156,7 @@ mod tests {
     use super::*;
 
     fn rejection(pointer: &str, detail: &str) -> Rejection {
-        Rejection {
-            reason: Reason::Schema,
-            pointer: pointer.to_owned(),
-            detail: detail.to_owned(),
-        }
+        Rejection { reason: Reason::Schema, pointer: pointer.to_owned(), detail: detail.to_owned() }
     }
 
     fn header<'a>(message: &'a Message, name: &str) -> &'a str {

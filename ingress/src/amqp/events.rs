@@ -106,7 +106,8 @@ fn elements(body: &[u8], now: Micros) -> Vec<Element<'_>> {
         in_time(&event, now)?;
         Ok(Box::new(Submitted::of(&event, false)))
     };
-    let element = |element| judge(element).map_or_else(|bad| Element::Bad(element, bad), Element::Good);
+    let element =
+        |element| judge(element).map_or_else(|bad| Element::Bad(element, bad), Element::Good);
     batch.elements().iter().map(element).collect()
 }
 

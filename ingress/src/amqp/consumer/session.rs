@@ -1,5 +1,6 @@
 //! One connection of a consumer, from the first delivery to the fault that ends it.
 
+use std::num::NonZeroU16;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, Sleep, timeout_at};
 
 use super::low_water::LowWater;
-use super::{Raw, Settle, Status, Supervisor, Tag, Verdict};
+use super::{Config, Raw, Settle, Status, Supervisor, Tag, Verdict};
 use crate::amqp::connection::{Connection, Fault, FaultKind, State};
 
 /// Deliveries acknowledged at once: with each on its own, the broker is five times slower.
@@ -50,11 +51,11 @@ impl<H: FnMut(Raw, Settle) + Send> Supervisor<H> {
         connection: &mut Connection,
         stop: &mut oneshot::Receiver<Duration>,
     ) -> Result<(), Fault> {
-        let (mut deliveries, backlog) = self.begin(&connection.channel).await?;
+        let Config { url: broker, queue, prefetch, .. } = &self.config;
+        let (mut deliveries, backlog) = begin(&connection.channel, queue, *prefetch).await?;
         self.status.sessions.fetch_add(1, Ordering::Relaxed);
         self.status.backlog.store(backlog, Ordering::Relaxed);
         self.state.send_replace(State::Connected);
-        let (broker, queue) = (&self.config.url, &self.config.queue);
         tracing::info!(%broker, %queue, backlog, "consumer connected");
 
         let (verdicts, mut decided) = mpsc::unbounded_channel();
@@ -91,27 +92,25 @@ impl<H: FnMut(Raw, Settle) + Send> Supervisor<H> {
         }
         Ok(())
     }
+}
 
-    /// Asks for deliveries; also gives the depth of the queue.
-    async fn begin(&self, channel: &Channel) -> Result<(lapin::Consumer, u64), Fault> {
-        let queue = ShortString::try_new(&*self.config.queue)
-            .map_err(|error| Fault::new(FaultKind::Refused, format!("the queue's name: {error}")))?;
-        let begun = self.ask(channel, queue).await;
-        begun.map_err(|error| Fault::during(&error))
-    }
-
-    async fn ask(
-        &self,
-        channel: &Channel,
-        queue: ShortString,
-    ) -> lapin::Result<(lapin::Consumer, u64)> {
-        channel.basic_qos(self.config.prefetch.get(), BasicQosOptions::default()).await?;
+/// Asks for deliveries; also gives what is in the queue.
+async fn begin(
+    channel: &Channel,
+    queue: &str,
+    prefetch: NonZeroU16,
+) -> Result<(lapin::Consumer, u64), Fault> {
+    let queue = ShortString::try_new(queue)
+        .map_err(|error| Fault::new(FaultKind::Refused, format!("the queue's name: {error}")))?;
+    let begun = async {
+        channel.basic_qos(prefetch.get(), BasicQosOptions::default()).await?;
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
         let found = channel.queue_declare(queue.clone(), options, FieldTable::default()).await?;
         let (tag, options) = (ShortString::default(), BasicConsumeOptions::default());
         let consumer = channel.basic_consume(queue, tag, options, FieldTable::default()).await?;
         Ok((consumer, found.message_count().into()))
-    }
+    };
+    begun.await.map_err(|error: lapin::Error| Fault::during(&error))
 }
 
 /// The next delivery, when there is room for it.

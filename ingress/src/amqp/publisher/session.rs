@@ -89,7 +89,7 @@ impl Session {
                     if unroutable? && self.redeclared.elapsed() > REDECLARE {
                         self.redeclared = Instant::now();
                         // A queue of ours may have been deleted.
-                        connection.declare_again().await.map_err(|error| Fault::during(&error))?;
+                        connection.declare_again().await?;
                     }
                 }
                 request = requests.recv(), if self.writing.is_none() => {
