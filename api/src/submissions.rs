@@ -25,6 +25,7 @@ use axum::response::{IntoResponse, Response};
 use contracts::decode::MAX_BODY_BYTES;
 use contracts::view::{BatchAccepted, JobAccepted, RejectedElement};
 use contracts::{Batch, Event, Micros, Reason, Rejection};
+use ingress::ahead::in_time;
 use ingress::gateway;
 use ingress::submit::Submitted;
 use ingress::work::Work;
@@ -36,9 +37,6 @@ use crate::{Api, Readiness};
 
 /// Bytes of an `Idempotency-Key`: a UUID has 36, and it is kept with each event.
 const MAX_KEY_BYTES: usize = 200;
-
-/// How far ahead of our clock an event may be, in µs: one hour.
-const MAX_AHEAD: i64 = 3_600_000_000;
 
 /// What becomes of one element.
 enum Element {
@@ -198,18 +196,6 @@ fn created(event: &Event<'_>) -> Element {
 
 fn accepted(event: &Event<'_>) -> JobAccepted {
     JobAccepted { job_id: event.job.id, event_id: event.event_id }
-}
-
-/// An event from too far ahead would push the views' clock-dependent windows around.
-fn in_time(event: &Event<'_>, now: Micros) -> Result<(), Rejection> {
-    if event.occurred_at.0 <= now.0.saturating_add(MAX_AHEAD) {
-        return Ok(());
-    }
-    Err(Rejection {
-        reason: Reason::BadTime,
-        pointer: "/occurredAt".to_owned(),
-        detail: format!("more than 1 h ahead of this server's clock, which says {now}"),
-    })
 }
 
 /// Reads a JSON body, and not more than we take of one.

@@ -30,6 +30,50 @@ impl Broker {
     pub fn vhost(&self, name: &str) -> Vhost {
         or_panic(Vhost::create(&self.program.management, self.place.ports[AMQP], name))
     }
+
+    /// Makes it lack memory: it blocks the connections that publish.
+    #[track_caller]
+    pub fn block(&mut self) {
+        or_panic(self.limit_memory(TOO_LITTLE));
+    }
+
+    /// Ends [`Broker::block`].
+    #[track_caller]
+    pub fn unblock(&mut self) {
+        or_panic(self.limit_memory(ENOUGH));
+    }
+
+    /// Sets the bytes above which it takes no more; it acts on that at once.
+    fn limit_memory(&self, bytes: u64) -> Result<(), Error> {
+        let cookie = fs::read_to_string(self.place.path(".erlang.cookie"))
+            .map_err(Error::io("read the cookie of the broker"))?;
+        // What `rabbitmqctl` would call, without its virtual machine.
+        let call = format!("vm_memory_monitor set_vm_memory_high_watermark [{{absolute,{bytes}}}]");
+        let output = command("erl_call", Signal::KILL, None)?
+            .env("ERL_EPMD_PORT", self.program.epmd.place.ports[0].to_string())
+            .env("HOME", &self.place.folder)
+            .args(["-c", &cookie, "-n", &node(&self.place), "-a", &call])
+            .output()
+            .map_err(Error::io("start erl_call"))?;
+        match output.stdout.as_slice() {
+            b"ok" => Ok(()),
+            said => Err(Error::Refused {
+                server: "rabbitmq",
+                what: call,
+                source: String::from_utf8_lossy(said).into(),
+            }),
+        }
+    }
+}
+
+/// Bytes of memory that a broker is content with.
+const ENOUGH: u64 = 1_000_000_000;
+
+/// Bytes of memory that no broker gets by with.
+const TOO_LITTLE: u64 = 1_000_000;
+
+fn node(place: &Place) -> String {
+    format!("r{}@localhost", place.ports[AMQP])
 }
 
 /// The script itself: `/usr/sbin` has one of that name which becomes another user first.
@@ -90,7 +134,7 @@ impl Program for RabbitMq {
             .env("ERL_EPMD_PORT", self.epmd.place.ports[0].to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
             .env("ERL_CRASH_DUMP_SECONDS", "0")
-            .env("RABBITMQ_NODENAME", format!("r{}@localhost", place.ports[AMQP]))
+            .env("RABBITMQ_NODENAME", node(place))
             .env("RABBITMQ_DIST_PORT", place.ports[DISTRIBUTION].to_string())
             .env("RABBITMQ_LOGS", "-")
             .env(

@@ -1,5 +1,7 @@
 //! Tests that need real servers, in one binary, so that they share one set of them.
 
+#[path = "real/amqp.rs"]
+mod amqp;
 #[path = "real/harness.rs"]
 mod harness;
 #[path = "real/leftovers.rs"]

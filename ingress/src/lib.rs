@@ -2,11 +2,14 @@
 //!
 //! ```text
 //!   recorded stream ──▶ facts                                   (recorded)
-//!   program ──submit──▶ Delivery ──tick──▶ Ledger ──▶ dataflow  (submit, ledger)
-//!                          ▲                  │
-//!                          └──── settle ──────┘ when the durable frontier has passed
+//!   RabbitMQ ──events──▶ Delivery ─┐                            (amqp)
+//!   program ──submit──▶ Delivery ──┴─tick──▶ Ledger ──▶ dataflow  (submit, ledger)
+//!                          ▲                    │
+//!                          └───── settle ───────┘ when the durable frontier has passed
 //! ```
 
+pub mod ahead;
+pub mod amqp;
 pub mod gateway;
 pub mod ledger;
 pub mod recorded;

@@ -1,0 +1,228 @@
+//! One connection of a consumer, from the first delivery to the fault that ends it.
+
+use std::num::NonZeroU16;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+    QueueDeclareOptions,
+};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Acker, Channel, Event};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, Sleep, timeout_at};
+
+use super::low_water::LowWater;
+use super::{Config, Raw, Settle, Status, Supervisor, Tag, Verdict};
+use crate::amqp::connection::{Connection, Fault, FaultKind, State};
+
+/// Deliveries acknowledged at once: with each on its own, the broker is five times slower.
+const ACK_EVERY: u64 = 250;
+
+/// How long a settled delivery may wait for others.
+const ACK_WITHIN: Duration = Duration::from_millis(10);
+
+/// Verdicts looked at in one go.
+const VERDICTS: usize = 1_024;
+
+/// When nothing is to be acknowledged.
+const FAR: Duration = Duration::from_secs(3_600);
+
+impl<H: FnMut(Raw, Settle) + Send> Supervisor<H> {
+    /// Consumes until something goes wrong, or until it is stopped.
+    pub(super) async fn session(
+        &mut self,
+        mut connection: Connection,
+        stop: &mut oneshot::Receiver<Duration>,
+    ) -> Result<(), Fault> {
+        let ended = self.consume(&mut connection, stop).await;
+        // What is unacknowledged comes again; a connection that stays would keep it.
+        connection.close().await;
+        ended
+    }
+
+    async fn consume(
+        &mut self,
+        connection: &mut Connection,
+        stop: &mut oneshot::Receiver<Duration>,
+    ) -> Result<(), Fault> {
+        let Config { url: broker, queue, prefetch, .. } = &self.config;
+        let (mut deliveries, backlog) = begin(&connection.channel, queue, *prefetch).await?;
+        self.status.sessions.fetch_add(1, Ordering::Relaxed);
+        self.status.backlog.store(backlog, Ordering::Relaxed);
+        self.state.send_replace(State::Connected);
+        tracing::info!(%broker, %queue, backlog, "consumer connected");
+
+        let (verdicts, mut decided) = mpsc::unbounded_channel();
+        let most = u64::from(self.config.prefetch.get() / 4).clamp(1, ACK_EVERY);
+        let mut acks = Acks::new(most, Arc::clone(&self.status));
+        let mut batch = Vec::with_capacity(VERDICTS);
+        let grace = loop {
+            tokio::select! {
+                (room, delivery) = next(&mut deliveries, &self.room) => {
+                    let delivery = delivery.ok_or_else(cancelled)?;
+                    let delivery = delivery.map_err(|error| Fault::during(&error))?;
+                    let (acker, raw) = take_apart(delivery);
+                    let tag = acks.deliver(acker, raw.redelivered);
+                    (self.handler)(raw, Settle { tag, verdicts: verdicts.clone(), _room: room });
+                }
+                _ = decided.recv_many(&mut batch, VERDICTS) => acks.decide(&mut batch).await?,
+                () = acks.due() => acks.ack().await?,
+                event = connection.events.next() => match event {
+                    Some(Event::Error(error)) => return Err(Fault::during(&error)),
+                    Some(_) => {}
+                    None => return Err(Fault::lost()),
+                },
+                grace = &mut *stop => break grace.unwrap_or_default(),
+            }
+        };
+
+        let deadline = Instant::now() + grace;
+        // Nothing new; what has been sent already and not handed out comes again.
+        let cancel =
+            connection.channel.basic_cancel(deliveries.tag(), BasicCancelOptions::default());
+        drop(timeout_at(deadline, cancel).await);
+        if let Err(fault) = acks.drain(&mut decided, deadline).await {
+            tracing::warn!(%queue, "what was settled last comes again: {fault}");
+        }
+        Ok(())
+    }
+}
+
+/// Asks for deliveries; also gives what is in the queue.
+async fn begin(
+    channel: &Channel,
+    queue: &str,
+    prefetch: NonZeroU16,
+) -> Result<(lapin::Consumer, u64), Fault> {
+    let queue = ShortString::try_new(queue)
+        .map_err(|error| Fault::new(FaultKind::Refused, format!("the queue's name: {error}")))?;
+    let begun = async {
+        channel.basic_qos(prefetch.get(), BasicQosOptions::default()).await?;
+        let options = QueueDeclareOptions { passive: true, ..Default::default() };
+        let found = channel.queue_declare(queue.clone(), options, FieldTable::default()).await?;
+        let (tag, options) = (ShortString::default(), BasicConsumeOptions::default());
+        let consumer = channel.basic_consume(queue, tag, options, FieldTable::default()).await?;
+        Ok((consumer, found.message_count().into()))
+    };
+    begun.await.map_err(|error: lapin::Error| Fault::during(&error))
+}
+
+/// The next delivery, when there is room for it.
+async fn next(
+    deliveries: &mut lapin::Consumer,
+    room: &Arc<Semaphore>,
+) -> (OwnedSemaphorePermit, Option<lapin::Result<Delivery>>) {
+    match Arc::clone(room).acquire_owned().await {
+        Ok(room) => (room, deliveries.next().await),
+        // It is never closed.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+fn take_apart(delivery: Delivery) -> (Acker, Raw) {
+    let Delivery { exchange, routing_key, redelivered, properties, data, acker, .. } = delivery;
+    let raw = Raw {
+        exchange: exchange.into(),
+        routing_key: routing_key.into(),
+        message_id: properties.message_id().clone().map(String::from),
+        redelivered,
+        body: data,
+    };
+    (acker, raw)
+}
+
+/// The end of the stream is no error for the library.
+fn cancelled() -> Fault {
+    let text = "the broker ended the consumer: its queue was deleted, or is moving";
+    Fault::new(FaultKind::Cancelled, text)
+}
+
+/// What has been delivered, and what of it is to be acknowledged when.
+struct Acks {
+    low_water: LowWater<Acker>,
+    /// An ack is not about more than so many, unless they are settled at once.
+    most: u64,
+    timer: Pin<Box<Sleep>>,
+    status: Arc<Status>,
+}
+
+impl Acks {
+    fn new(most: u64, status: Arc<Status>) -> Acks {
+        let timer = Box::pin(tokio::time::sleep(FAR));
+        Acks { low_water: LowWater::default(), most, timer, status }
+    }
+
+    fn deliver(&mut self, acker: Acker, redelivered: bool) -> Tag {
+        self.status.deliveries.fetch_add(1, Ordering::Relaxed);
+        self.status.redelivered.fetch_add(redelivered.into(), Ordering::Relaxed);
+        let tag = self.low_water.deliver(acker);
+        self.status.unacked.store(self.low_water.n_unacked(), Ordering::Relaxed);
+        tag
+    }
+
+    async fn decide(&mut self, verdicts: &mut Vec<(Tag, Verdict)>) -> Result<(), Fault> {
+        let waiting = self.low_water.n_settled() > 0;
+        for (tag, verdict) in verdicts.drain(..) {
+            if let Some(acker) = self.low_water.decide(tag, verdict) {
+                let options = BasicNackOptions { requeue: true, multiple: false };
+                sent(acker.nack(options).await)?;
+                self.status.requeued.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        if self.low_water.n_settled() >= self.most {
+            return self.ack().await;
+        }
+        if !waiting && self.low_water.n_settled() > 0 {
+            self.timer.as_mut().reset(Instant::now() + ACK_WITHIN);
+        }
+        self.status.unacked.store(self.low_water.n_unacked(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Waits until what is settled has waited long enough.
+    async fn due(&mut self) {
+        match self.low_water.n_settled() {
+            0 => std::future::pending().await,
+            _ => self.timer.as_mut().await,
+        }
+    }
+
+    /// Takes in what is still settled until `deadline`, and acknowledges it.
+    async fn drain(
+        &mut self,
+        decided: &mut mpsc::UnboundedReceiver<(Tag, Verdict)>,
+        deadline: Instant,
+    ) -> Result<(), Fault> {
+        let mut batch = Vec::new();
+        while !self.low_water.is_settled()
+            && let Ok(1..) = timeout_at(deadline, decided.recv_many(&mut batch, VERDICTS)).await
+        {
+            self.decide(&mut batch).await?;
+        }
+        self.ack().await
+    }
+
+    async fn ack(&mut self) -> Result<(), Fault> {
+        if let Some((acker, n)) = self.low_water.take_mark() {
+            sent(acker.ack(BasicAckOptions { multiple: true }).await)?;
+            self.status.acked.fetch_add(n, Ordering::Relaxed);
+        }
+        self.status.unacked.store(self.low_water.n_unacked(), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Whether an ack was sent: it is not if the channel has gone.
+fn sent(result: lapin::Result<bool>) -> Result<(), Fault> {
+    match result {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Fault::lost()),
+        Err(error) => Err(Fault::during(&error)),
+    }
+}

@@ -1,0 +1,181 @@
+//! The pipeline's consumption: from deliveries to events, and to dead letters.
+//!
+//! ```text
+//!   Raw ──elements──▶ each: decode, in time? ──good──▶ deliver(Delivery) ──▶ … durable ──┐
+//!    │                          └──bad──▶ DeadLetters ──▶ jobs.dlx … confirmed ──────────┤
+//!    ▼                                                                                   ▼
+//!   Settle ◀───────────────────────── one receipt per element, all settled ◀────────────┘
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. Every element of a delivery becomes exactly one event or one dead letter.
+//! 2. A delivery is settled when all its events are durable and all its dead letters confirmed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::{Micros, Reason, Rejection};
+use tokio::sync::watch;
+
+use super::connection::State;
+use super::consumer::{self, Consumer, Raw, Settle, Status};
+use super::dead_letter::{DeadLetter, DeadLetters};
+use super::publisher::Publisher;
+use crate::ahead::in_time;
+use crate::submit::{Delivery, Receipt, Submitted};
+
+/// What takes place of the events of a queue.
+pub struct Events {
+    consumer: Consumer,
+}
+
+impl Events {
+    /// Consumes the queue of `config`, and hands events to `deliver`, which must not block. What
+    /// is rejected goes out through `publisher` and is then told to `reject`. Must be called within
+    /// a tokio runtime.
+    #[must_use]
+    pub fn start(
+        config: consumer::Config,
+        publisher: Publisher,
+        clock: impl Fn() -> Micros + Send + 'static,
+        mut deliver: impl FnMut(Delivery) + Send + 'static,
+        reject: impl Fn(Reason) + Send + Sync + 'static,
+    ) -> Events {
+        let dead_letters = DeadLetters::start(publisher, reject);
+        let consumer = Consumer::start(config, move |raw, settle| {
+            take(&raw, settle, clock(), &mut deliver, &dead_letters);
+        });
+        Events { consumer }
+    }
+
+    /// How things stand with the broker.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.consumer.state()
+    }
+
+    /// How the consumer is doing.
+    #[must_use]
+    pub fn status(&self) -> &Arc<Status> {
+        self.consumer.status()
+    }
+
+    /// Takes no more deliveries, acknowledges what is settled within `grace`, and closes.
+    pub async fn stop(self, grace: Duration) {
+        self.consumer.stop(grace).await;
+    }
+}
+
+fn take(
+    raw: &Raw,
+    settle: Settle,
+    now: Micros,
+    deliver: &mut impl FnMut(Delivery),
+    dead_letters: &DeadLetters,
+) {
+    let session = settle.session();
+    let elements = elements(&raw.body, now);
+    let receipts = Receipt::several(elements.len(), move || settle.settle());
+    for (element, receipt) in elements.into_iter().zip(receipts) {
+        match element {
+            Element::Good(event) => deliver(Delivery { event: *event, receipt }),
+            Element::Bad(body, rejection) => {
+                let session = session.clone();
+                dead_letters.send(DeadLetter::new(raw, body, &rejection, receipt, session));
+            }
+        }
+    }
+}
+
+/// What became of one element of a body.
+#[derive(Debug)]
+enum Element<'a> {
+    Good(Box<Submitted>),
+    Bad(&'a [u8], Rejection),
+}
+
+/// Takes a body apart and judges each element; at least one.
+fn elements(body: &[u8], now: Micros) -> Vec<Element<'_>> {
+    let batch = match contracts::elements(body) {
+        Ok(batch) => batch,
+        Err(rejection) => return vec![Element::Bad(body, rejection)],
+    };
+    let judge = |&element: &&'_ [u8]| {
+        let event = contracts::decode(element)?;
+        in_time(&event, now)?;
+        Ok(Box::new(Submitted::of(&event, false)))
+    };
+    let element =
+        |element| judge(element).map_or_else(|bad| Element::Bad(element, bad), Element::Good);
+    batch.elements().iter().map(element).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::Reason::{BadJson, BadTime, BadUtf8, Schema, TooLarge, UnknownType};
+
+    use super::*;
+
+    /// 2026-11-21T10:00:00Z.
+    const NOW: Micros = Micros(1_795_255_200_000_000);
+
+    fn event(occurred_at: &str) -> String {
+        format!(
+            r#"{{"contractVersion":"1.1.0","eventType":"job.created","eventId":"01936a3e-0000-7000-8000-000000000001","occurredAt":"{occurred_at}","producer":{{"service":"s","instanceId":"i","version":"1"}},"correlationId":"01936a3e-0000-7000-8000-000000000002","idempotencyKey":"k","payload":{{"id":"01936a3e-0000-7000-8000-000000000003","type":"t","status":"PENDING","createdAt":"{occurred_at}"}}}}"#
+        )
+    }
+
+    fn good() -> String {
+        event("2026-11-21T10:00:00Z")
+    }
+
+    /// For each element its reason and bytes, or none if it is good.
+    fn judged(body: &[u8]) -> Vec<Option<(Reason, Vec<u8>)>> {
+        let judged = |element| match element {
+            Element::Good(_) => None,
+            Element::Bad(body, rejection) => Some((rejection.reason, body.to_vec())),
+        };
+        elements(body, NOW).into_iter().map(judged).collect()
+    }
+
+    #[test]
+    fn one_event_is_one_element() {
+        assert_eq!(judged(good().as_bytes()), [None]);
+        assert_eq!(judged(b"{"), [Some((BadJson, b"{".to_vec()))]);
+        assert_eq!(judged(b"\xFF"), [Some((BadUtf8, b"\xFF".to_vec()))]);
+        assert_eq!(judged(b""), [Some((BadJson, Vec::new()))]);
+    }
+
+    #[test]
+    fn a_bad_element_of_a_batch_goes_alone_with_its_own_bytes() {
+        let body = format!(r#"[ {0}, {{"eventType": "no"}} ,{0},7]"#, good());
+        assert_eq!(
+            judged(body.as_bytes()),
+            [
+                None,
+                Some((UnknownType, br#"{"eventType": "no"}"#.to_vec())),
+                None,
+                Some((Schema, b"7".to_vec()))
+            ]
+        );
+    }
+
+    #[test]
+    fn a_batch_that_is_none_goes_as_a_whole() {
+        assert_eq!(judged(b"[]"), [Some((Schema, b"[]".to_vec()))]);
+        let body = format!("[{},]", good());
+        assert_eq!(judged(body.as_bytes()), [Some((BadJson, body.clone().into_bytes()))]);
+        for open in [&b"["[..], b"{"] {
+            let large = [open, &b" ".repeat(256 * 1024)].concat();
+            assert_eq!(judged(&large), [Some((TooLarge, large.clone()))]);
+        }
+    }
+
+    #[test]
+    fn an_event_from_the_future_is_refused_after_an_hour() {
+        assert_eq!(judged(event("2026-11-21T11:00:00Z").as_bytes()), [None]);
+        let ahead = event("2026-11-21T11:00:00.000001Z");
+        assert_eq!(judged(ahead.as_bytes()), [Some((BadTime, ahead.clone().into_bytes()))]);
+    }
+}
