@@ -4,5 +4,7 @@
 mod harness;
 #[path = "real/leftovers.rs"]
 mod leftovers;
+#[path = "real/postgres.rs"]
+mod postgres;
 #[path = "real/support.rs"]
 mod support;

@@ -144,7 +144,9 @@ pub enum Error {
     #[error("{server} does not let us in: {source}; check the user, the password and the database")]
     Shut { server: String, source: Failure },
     /// A server understood and refused. It would again.
-    #[error("{server} refused what it was sent: {source}; this is a fault of ours, please report it")]
+    #[error(
+        "{server} refused what it was sent: {source}; this is a fault of ours, please report it"
+    )]
     Refused { server: String, source: Failure },
     /// The address of a server is none.
     #[error("the address of {server} {fault}; it is to be like {form}")]

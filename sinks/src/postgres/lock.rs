@@ -27,8 +27,8 @@ pub(super) enum Lock {
 /// Whoever waits asks again: a session that waited within the server would be a transaction that
 /// keeps the server from cleaning up.
 pub(super) async fn try_lock(client: &Client, lock: Lock) -> Result<bool, tokio_postgres::Error> {
-    let row = client.query_one("SELECT pg_try_advisory_lock($1, $2)", &[&OURS, &(lock as i32)]);
-    row.await?.try_get(0)
+    let take = "SELECT pg_try_advisory_lock($1, $2)";
+    client.query_one(take, &[&OURS, &(lock as i32)]).await?.try_get(0)
 }
 
 /// The writer's lock, on a connection of its own, which must live as long as the writer.
@@ -52,8 +52,7 @@ impl Lease {
                 client
             }
         };
-        self.held =
-            try_lock(&client, Lock::Writer).await.map_err(|error| server.failed(error))?;
+        self.held = try_lock(&client, Lock::Writer).await.map_err(|error| server.failed(error))?;
         self.client = Some(client);
         Ok(self.held)
     }

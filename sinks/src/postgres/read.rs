@@ -18,7 +18,7 @@ use super::tick;
 use crate::store::{self, Error, Failure, Listed, Told};
 
 /// Connections of a reading end and its clones. More reads than cores of the server only take turns.
-pub const MOST: usize = 8;
+const MOST: usize = 8;
 
 /// How long a read waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
@@ -167,9 +167,8 @@ async fn frontier(transaction: &Transaction<'_>) -> Result<pipeline::Tick, Fault
 }
 
 fn job_view(row: &Row) -> Result<JobView, Fault> {
-    let time = |column| {
-        Ok::<_, Fault>(row.try_get::<_, Option<At>>(column)?.map(|at| Micros(at.0)))
-    };
+    let time =
+        |column| Ok::<_, Fault>(row.try_get::<_, Option<At>>(column)?.map(|at| Micros(at.0)));
     let text = |column| {
         let text: String = row.try_get(column)?;
         Ok::<_, Fault>((!text.is_empty()).then_some(text))
@@ -184,8 +183,7 @@ fn job_view(row: &Row) -> Result<JobView, Fault> {
         inferred: row.try_get(3)?,
         queue: text(4)?,
         worker: text(5)?,
-        attempt: u16::try_from(attempt)
-            .map_err(|_| Error::Value(format!("attempt {attempt}")))?,
+        attempt: u16::try_from(attempt).map_err(|_| Error::Value(format!("attempt {attempt}")))?,
         created_at: Micros(row.try_get::<_, At>(7)?.0),
         validated_at: time(8)?,
         started_at: time(9)?,

@@ -281,7 +281,8 @@ fn tls() -> Result<MakeRustlsConnect, Error> {
         form: "postgres://… without sslmode=require, or SSL_CERT_FILE is to name a file with them",
     };
     let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let (added, _) =
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if added == 0 {
         return Err(fault("wants TLS, and this machine has no root certificates".to_owned()));
     }

@@ -17,9 +17,9 @@ use pipeline::views::latency::{MEASURES, Sample};
 use pipeline::views::minutes::{Minute, MinuteStats};
 use pipeline::{Diff, Tick};
 
+use super::bigint;
 use super::columns::{At, Text, Write};
 use super::spill::{self, SpillRow};
-use super::bigint;
 use crate::changes;
 use crate::commit::{Accepted, Commit, Details};
 
@@ -114,7 +114,8 @@ const DECIDED: &str = upsert_jobs!("excluded.error");
 const OTHERS: &str = upsert_jobs!("known.error");
 
 /// Of jobs of which a commit says nothing else.
-const METADATA: &str = "UPDATE jobs SET metadata = given.metadata, metadata_standing = given.standing
+const METADATA: &str =
+    "UPDATE jobs SET metadata = given.metadata, metadata_standing = given.standing
     FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS given (id, metadata, standing)
     WHERE jobs.id = given.id AND (given.standing, given.metadata COLLATE \"C\")
         > (coalesce(metadata_standing, ''), coalesce(jobs.metadata, ''))";

@@ -1,6 +1,7 @@
 //! One transaction per group of ticks.
 
 use ingress::submit::Submitted;
+use pipeline::Diff;
 use pipeline::fact::Record;
 use pipeline::row::Row;
 use pipeline::seal::Updates;
@@ -9,7 +10,6 @@ use pipeline::views::alerts::Alert;
 use pipeline::views::counts::Cell;
 use pipeline::views::latency::{MEASURES, Sample};
 use pipeline::views::minutes::{Minute, MinuteStats};
-use pipeline::Diff;
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{Store, micros};
