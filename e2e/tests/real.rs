@@ -6,5 +6,7 @@ mod amqp;
 mod harness;
 #[path = "real/leftovers.rs"]
 mod leftovers;
+#[path = "real/postgres.rs"]
+mod postgres;
 #[path = "real/support.rs"]
 mod support;

@@ -142,11 +142,43 @@ pub enum Error {
         path.display()
     )]
     Open { path: PathBuf, source: rusqlite::Error },
+    /// A server does not answer, or asks us to come back. It may be the next time.
+    #[error("{server} is not to be had: {source}; see that it runs, and that it can be reached")]
+    Away { server: String, source: Failure },
+    /// A server does not let us in.
+    #[error("{server} does not let us in: {source}; check the user, the password and the database")]
+    Shut { server: String, source: Failure },
+    /// A server understood and refused. It would again.
+    #[error(
+        "{server} refused what it was sent: {source}; this is a fault of ours, please report it"
+    )]
+    Refused { server: String, source: Failure },
+    /// The address of a server is none.
+    #[error("the address of {server} {fault}; it is to be like {form}")]
+    Address { server: &'static str, fault: String, form: &'static str },
+    /// The tables of a server were made by a newer program.
+    #[error(
+        "{server} was set up by a newer program: its tables are of version {theirs}, and this \
+         program knows them up to {ours}; upgrade this program"
+    )]
+    Newer { server: String, theirs: i32, ours: i32 },
+    /// The tables of a server were made by something else.
+    #[error("cannot set up tables in {server}: {source}; give us a database of our own")]
+    Tables { server: String, source: Failure },
+    /// The store has gone back behind what it had confirmed, or was written by somebody else.
+    #[error(
+        "the store is at tick {found}, but we left it at {left}: it has been restored from a copy, \
+         or a server that was behind has taken its place; restart, to go on from what it has"
+    )]
+    Moved { left: Tick, found: Tick },
 }
+
+/// What a client library says.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl Error {
     /// Whether the same call may succeed later: whoever must not lose anything waits and repeats.
     pub fn passes(&self) -> bool {
-        matches!(self, Error::Sqlite(_))
+        matches!(self, Error::Sqlite(_) | Error::Away { .. })
     }
 }

@@ -1,23 +1,19 @@
 //! One transaction per group of ticks.
 
-use std::collections::BTreeMap;
-
-use contracts::JobId;
 use ingress::submit::Submitted;
-use pipeline::distribution::Bucket;
+use pipeline::Diff;
 use pipeline::fact::Record;
-use pipeline::name::Name;
 use pipeline::row::Row;
 use pipeline::seal::Updates;
 use pipeline::summary::{Standing, UNKNOWN};
 use pipeline::views::alerts::Alert;
 use pipeline::views::counts::Cell;
-use pipeline::views::latency::{ABSENT, MEASURES, Sample};
+use pipeline::views::latency::{MEASURES, Sample};
 use pipeline::views::minutes::{Minute, MinuteStats};
-use pipeline::{Diff, Tick};
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{Store, micros};
+use crate::changes;
 use crate::commit::{Accepted, Commit, Details};
 use crate::store::{Archived, Error};
 
@@ -109,12 +105,7 @@ fn archive(transaction: &Transaction<'_>, events: &[Accepted]) -> Result<Archive
 
 fn jobs(transaction: &Transaction<'_>, commit: &Commit) -> Result<(), Error> {
     let details = Details::of(&commit.events);
-    // A job may have changed in several ticks: the last record holds all of it.
-    let mut records = BTreeMap::<JobId, &Record>::new();
-    for (record, _, ()) in &commit.sealed.records {
-        records.insert(record.job, record);
-    }
-    for record in records.values() {
+    for record in changes::records(&commit.sealed.records).values() {
         job(transaction, record, details.about(record.job))?;
     }
     // Metadata may come with an event that changes nothing else.
@@ -130,10 +121,7 @@ fn job(transaction: &Transaction<'_>, record: &Record, events: &[&Submitted]) ->
     let summary = &record.summary;
     let row = Row::of(record.job, summary, record.abandoned_at.is_some());
     // The error is that of the deciding event; if it is not among these, the store has it already.
-    let deciding = events
-        .iter()
-        .filter(|event| Standing::of(&event.fact) == summary.top)
-        .max_by(|a, b| a.body.cmp(&b.body));
+    let deciding = changes::deciding(summary, events);
     let known = |time: i64| (time != UNKNOWN).then_some(time);
     transaction
         .prepare_cached(
@@ -188,7 +176,7 @@ fn metadata(transaction: &Transaction<'_>, event: &Submitted) -> Result<(), Erro
 }
 
 fn counts(transaction: &Transaction<'_>, updates: &Updates<(Cell, Diff)>) -> Result<(), Error> {
-    for (cell, jobs) in last(updates) {
+    for (cell, jobs) in changes::cells(updates) {
         match cell {
             Cell::Live { state, job_type, queue, worker } => {
                 let key = params![
@@ -222,40 +210,17 @@ fn counts(transaction: &Transaction<'_>, updates: &Updates<(Cell, Diff)>) -> Res
     Ok(())
 }
 
-/// The number that each cell came to; 0 for one that is gone.
-fn last(updates: &Updates<(Cell, Diff)>) -> BTreeMap<Cell, Diff> {
-    let mut cells = BTreeMap::<Cell, (Tick, Diff)>::new();
-    for &((cell, n), tick, diff) in updates {
-        let (at, jobs) = cells.entry(cell).or_default();
-        if tick > *at {
-            (*at, *jobs) = (tick, 0);
-        }
-        // Of one tick there is the new number, the old one retracted, or both in any order.
-        if tick == *at && diff > 0 {
-            *jobs = n;
-        }
-    }
-    cells.into_iter().map(|(cell, (_, jobs))| (cell, jobs)).collect()
-}
-
 fn minutes(
     transaction: &Transaction<'_>,
     updates: &Updates<Minute, MinuteStats>,
 ) -> Result<(), Error> {
-    let mut minutes = BTreeMap::<Minute, MinuteStats>::new();
-    for (minute, _, stats) in updates {
-        *minutes.entry(*minute).or_default() += *stats;
-    }
     let mut add = transaction.prepare_cached(
         "INSERT INTO minute_stats VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
          ON CONFLICT DO UPDATE SET created = created + ?3, finished = finished + ?4,
              failed = failed + ?5, cancelled = cancelled + ?6, waits = waits + ?7,
              wait_micros = wait_micros + ?8, runs = runs + ?9, run_micros = run_micros + ?10",
     )?;
-    for (minute, stats) in minutes {
-        if stats == MinuteStats::default() {
-            continue;
-        }
+    for (minute, stats) in changes::minutes(updates) {
         add.execute(params![
             minute.start,
             &*minute.job_type.text(),
@@ -273,20 +238,11 @@ fn minutes(
 }
 
 fn distributions(transaction: &Transaction<'_>, updates: &Updates<Sample>) -> Result<(), Error> {
-    let mut buckets = BTreeMap::<(Name, Name, usize, Bucket), Diff>::new();
-    for (sample, _, diff) in updates {
-        for (measure, bucket) in sample.buckets.into_iter().enumerate() {
-            if bucket != ABSENT {
-                *buckets.entry((sample.job_type, sample.queue, measure, bucket)).or_default() +=
-                    diff;
-            }
-        }
-    }
     let mut add = transaction.prepare_cached(
         "INSERT INTO distributions VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT DO UPDATE SET n = n + excluded.n",
     )?;
-    for ((job_type, queue, measure, bucket), n) in buckets.into_iter().filter(|(_, n)| *n != 0) {
+    for ((job_type, queue, measure, bucket), n) in changes::buckets(updates) {
         add.execute(params![
             &*job_type.text(),
             &*queue.text(),
