@@ -84,7 +84,7 @@ pub(crate) async fn run(submitter: Submitter, work: UnboundedSender<Work>, seed:
             // The other end is gone only when the service stops.
             Ok(()) => drop(work.send(gateway::work(&event))),
             Err(SubmitError::Busy) => {}
-            Err(SubmitError::Stopped) => return,
+            Err(SubmitError::Stopped | SubmitError::Broker(_)) => return,
         }
     }
 }

@@ -38,12 +38,6 @@ impl Urls {
     pub(crate) fn mongodb(&self) -> anyhow::Result<String> {
         needed(&self.mongodb_url, "MONGODB_URL", "--mongodb-url")
     }
-
-    /// Whether any of them is given.
-    pub(crate) fn any(&self) -> bool {
-        [self.rabbitmq(), self.postgres(), self.redis(), self.mongodb()].iter().any(|url| url.is_ok())
-            || self.rabbitmq_url.is_some()
-    }
 }
 
 /// A URL by its flag, its plain variable, or the variable that every option has.

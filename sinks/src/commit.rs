@@ -16,6 +16,41 @@ pub struct Accepted {
     pub late: bool,
 }
 
+/// An event that could not be archived in time: durable elsewhere, to be archived later.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SpillRow {
+    /// The event's id, or `id:hash` for a further content under it.
+    pub key: String,
+    pub job: JobId,
+    /// µs since the epoch.
+    pub occurred_at: i64,
+    pub tick: Tick,
+    pub late: bool,
+    /// The bytes as received.
+    pub body: Vec<u8>,
+}
+
+impl SpillRow {
+    /// An event that the archive has not confirmed.
+    pub fn of(Accepted { tick, event, late }: &Accepted) -> SpillRow {
+        SpillRow {
+            key: event.fact.event.to_string(),
+            job: event.fact.job,
+            occurred_at: event.fact.at,
+            tick: *tick,
+            late: *late,
+            body: event.body.clone(),
+        }
+    }
+}
+
+impl std::fmt::Debug for SpillRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let SpillRow { key, tick, body, .. } = self;
+        write!(f, "SpillRow({key} at {tick}, {} bytes)", body.len())
+    }
+}
+
 /// Everything at the ticks before `sealed.upper` that is not durable yet.
 #[derive(Debug, Default)]
 pub struct Commit {

@@ -2,7 +2,12 @@
 
 mod changes;
 pub mod commit;
+pub mod deltas;
+pub mod fold;
 pub mod live;
+pub mod mongo;
 pub mod postgres;
+pub mod redis;
+pub mod servers;
 pub mod sqlite;
 pub mod store;

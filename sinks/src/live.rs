@@ -79,6 +79,21 @@ impl Live {
         &self.now
     }
 
+    /// The first tick that is not durable.
+    pub(crate) fn upper(&self) -> Tick {
+        self.upper
+    }
+
+    /// The step of the coarse cadence, and its last time before [`Live::upper`].
+    pub(crate) fn on_grid(&self) -> (Tick, Tick) {
+        (self.grid, self.grid_time)
+    }
+
+    /// What moved after that time.
+    pub(crate) fn since(&self) -> &Updates<(Cell, Diff)> {
+        &self.since
+    }
+
     /// All views at the last grid time.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {

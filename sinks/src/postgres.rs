@@ -50,9 +50,9 @@ mod spill;
 mod write;
 
 pub use read::Reader;
-pub use spill::{SpillRow, Spilled};
+pub use spill::Spilled;
 
-use crate::commit::Commit;
+use crate::commit::{Commit, SpillRow};
 use crate::store::{self, Archived, Error, Recovery};
 use lock::Lease;
 use server::{Fault, Server};

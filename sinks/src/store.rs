@@ -165,6 +165,8 @@ pub enum Error {
     /// The tables of a server were made by something else.
     #[error("cannot set up tables in {server}: {source}; give us a database of our own")]
     Tables { server: String, source: Failure },
+    #[error("the archive: {0}")]
+    Archive(#[from] crate::mongo::Error),
     /// The store has gone back behind what it had confirmed, or was written by somebody else.
     #[error(
         "the store is at tick {found}, but we left it at {left}: it has been restored from a copy, \
@@ -179,6 +181,10 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 impl Error {
     /// Whether the same call may succeed later: whoever must not lose anything waits and repeats.
     pub fn passes(&self) -> bool {
-        matches!(self, Error::Sqlite(_) | Error::Away { .. })
+        match self {
+            Error::Sqlite(_) | Error::Away { .. } => true,
+            Error::Archive(error) => error.passes(),
+            _ => false,
+        }
     }
 }

@@ -6,28 +6,11 @@
 //!
 //! An event may be kept twice, and archived twice: its key makes that harmless.
 
-use contracts::{JobId, Micros};
-use pipeline::Tick;
-
 use super::columns::{At, Write};
 use super::server::Fault;
 use super::session::Session;
 use super::{bigint, tick};
-
-/// An event as the archive is to have it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpillRow {
-    /// What the archive knows it by.
-    pub key: String,
-    pub job: JobId,
-    pub occurred_at: Micros,
-    /// At which it was accepted.
-    pub tick: Tick,
-    /// Too old for the views.
-    pub late: bool,
-    /// The bytes as received.
-    pub body: Vec<u8>,
-}
+use crate::commit::SpillRow;
 
 /// An event that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +31,7 @@ pub(super) fn keep(events: &[SpillRow]) -> Write<'_> {
     )
     .column(events.iter().map(|event| event.key.as_str()))
     .column(events.iter().map(|event| event.job))
-    .column(events.iter().map(|event| At(event.occurred_at.0)))
+    .column(events.iter().map(|event| At(event.occurred_at)))
     .column(events.iter().map(|event| bigint(event.tick)))
     .column(events.iter().map(|event| event.late))
     .column(events.iter().map(|event| event.body.as_slice()))
@@ -69,7 +52,7 @@ pub(super) async fn oldest(session: &mut Session, limit: usize) -> Result<Vec<Sp
             event: SpillRow {
                 key: row.try_get(1)?,
                 job: row.try_get(2)?,
-                occurred_at: Micros(row.try_get::<_, At>(3)?.0),
+                occurred_at: row.try_get::<_, At>(3)?.0,
                 tick: tick(row.try_get(4)?),
                 late: row.try_get(5)?,
                 body: row.try_get(6)?,

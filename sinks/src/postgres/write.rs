@@ -19,9 +19,9 @@ use pipeline::{Diff, Tick};
 
 use super::bigint;
 use super::columns::{At, Text, Write};
-use super::spill::{self, SpillRow};
+use super::spill;
 use crate::changes;
-use crate::commit::{Accepted, Commit, Details};
+use crate::commit::{Accepted, Commit, Details, SpillRow};
 
 /// Rows of jobs in one statement: more make it no faster, and its sort and its memory larger.
 const ROWS: usize = 2_000;
