@@ -20,9 +20,9 @@
 //! # Cost
 //!
 //! The shared set is ready after 19 to 23 s on two cores with a load of ten, nearly all of it the
-//! broker's; a database of PostgreSQL is there after three. A vhost, a database or a Redis takes
-//! some tenths of a second. A mongod takes 300 MB of disk. Hence one test binary for all tests that
-//! need servers: every process that uses [`Servers`] pays for a set.
+//! broker's; a database of PostgreSQL is there after two to four. A vhost, a database or a Redis
+//! takes some tenths of a second. A mongod takes 300 MB of disk. Hence one test binary for all tests
+//! that need servers: every process that uses [`Servers`] pays for a set.
 //!
 //! Functions here panic when something fails, as they are called by tests; the message has the
 //! end of the server's log. They block, also when called from a future.
