@@ -55,7 +55,9 @@ impl Program for PostgreSql {
             what: "make the template of all databases".into(),
             source: std::io::Error::other(error.to_string()),
         })?;
-        run(Command::new("cp").arg("-a").arg(template.join("data")).arg(place.path("data")))?;
+        let mut copy = command("cp", Signal::KILL, None)?;
+        copy.arg("-a").arg(template.join("data")).arg(place.path("data"));
+        run(copy, &place.folder)?;
         Ok(PostgreSql)
     }
 
@@ -97,16 +99,25 @@ fn execute(url: &str, statement: &str) -> Result<(), Cause> {
 fn initialised() -> Result<PathBuf, Error> {
     let folder = home()?.new_folder("template")?;
     if let Some(user) = user() {
-        run(Command::new("chown").arg(user).arg(&folder))?;
+        let mut give = command("chown", Signal::KILL, None)?;
+        give.arg(user).arg(&folder);
+        run(give, &folder)?;
     }
-    let log = folder.join("log.txt");
     let mut command = command(program("initdb"), PostgreSql::END, user())?;
     command.arg("-D").arg(folder.join("data"));
     command.args(["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]);
-    let status = spawn(command, &folder, &log)?.wait().map_err(Error::io("wait for initdb"))?;
+    run(command, &folder)?;
+    Ok(folder)
+}
+
+/// Runs a command to its end, as a server in `folder`: it is ended as one, too.
+fn run(command: Command, folder: &Path) -> Result<(), Error> {
+    let log = folder.join("log.txt");
+    let what = format!("run {command:?}");
+    let status = spawn(command, folder, &log)?.wait().map_err(Error::io(what))?;
     match status.success() {
-        true => Ok(folder),
-        false => Err(Error::Ended { server: "initdb", log: tail(&log) }),
+        true => Ok(()),
+        false => Err(Error::Ended { server: PostgreSql::NAME, log: tail(&log) }),
     }
 }
 
@@ -119,13 +130,4 @@ fn program(name: &str) -> PathBuf {
 fn user() -> Option<&'static str> {
     // Our own entry in /proc belongs to whom we are.
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0).then_some("postgres")
-}
-
-fn run(command: &mut Command) -> Result<(), Error> {
-    let what = format!("run {command:?}");
-    let done = command.status().and_then(|status| match status.success() {
-        true => Ok(()),
-        false => Err(std::io::Error::other(status.to_string())),
-    });
-    done.map_err(Error::io(what))
 }
