@@ -125,8 +125,10 @@ async fn dead_letters(url: &str) -> Vec<(String, Vec<u8>, BTreeMap<String, Strin
     while let Some(got) = amqp.channel.basic_get(DEAD_LETTERS.into(), options).await.unwrap() {
         let delivery = got.delivery;
         let headers = delivery.properties.headers().clone().unwrap_or_default();
-        let text = |value: &lapin::types::AMQPValue| value.as_long_string().unwrap().to_string();
-        let headers = headers.into_iter().map(|(name, value)| (name.to_string(), text(value)));
+        // The broker adds some that are no text.
+        let headers = headers.into_iter().filter_map(|(name, value)| {
+            Some((name.to_string(), value.as_long_string()?.to_string()))
+        });
         letters.push((delivery.routing_key.to_string(), delivery.data, headers.collect()));
     }
     letters

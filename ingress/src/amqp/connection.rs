@@ -8,11 +8,17 @@ use futures_util::Stream;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::{Channel, ConnectionProperties, ErrorKind, Event};
 
-use super::Url;
-use super::topology;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
-/// How long it may take from the first packet to a declared topology.
+use super::{Url, topology};
+
+/// How long it may take from the first packet to a declared topology, until we say that the broker
+/// is away.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// When an attempt is given up for another: whoever is frozen for a minute may as well be gone.
+const HOPELESS: Duration = Duration::from_secs(60);
 
 /// How long a farewell may take; the broker notices without it.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -175,19 +181,52 @@ pub(super) struct Connection {
     pub(super) events: Pin<Box<dyn Stream<Item = Event> + Send>>,
 }
 
-impl Connection {
-    /// Connects and declares the topology. `name` is what the broker shows of us.
-    pub(super) async fn open(url: &Url, name: &str) -> Result<Connection, Fault> {
-        match tokio::time::timeout(PATIENCE, Connection::try_open(url, name)).await {
-            Ok(opened) => opened,
-            Err(_) => Err(Fault::new(
-                FaultKind::Unreachable,
-                format!("{} does not answer within {PATIENCE:?}: check the broker", url.address()),
-            )),
-        }
+/// Makes connections, one at a time.
+///
+/// An attempt that the library is not allowed to finish leaves a thread and a socket behind. So one
+/// that takes long goes on while we say that the broker is away, and the next waits for it.
+pub(super) struct Dialer {
+    url: Url,
+    /// What the broker shows of us.
+    name: String,
+    attempt: Option<Attempt>,
+}
+
+struct Attempt {
+    began: Instant,
+    opening: JoinHandle<Result<Connection, Fault>>,
+}
+
+impl Dialer {
+    pub(super) fn new(url: Url, name: String) -> Dialer {
+        Dialer { url, name, attempt: None }
     }
 
-    async fn try_open(url: &Url, name: &str) -> Result<Connection, Fault> {
+    /// Connects and declares the topology.
+    pub(super) async fn dial(&mut self) -> Result<Connection, Fault> {
+        let attempt = self.attempt.take().filter(|attempt| attempt.began.elapsed() < HOPELESS);
+        let mut attempt = attempt.unwrap_or_else(|| {
+            let (url, name) = (self.url.clone(), self.name.clone());
+            let opening = tokio::spawn(async move { Connection::open(&url, &name).await });
+            Attempt { began: Instant::now(), opening }
+        });
+        let silent = || {
+            let text = format!("{} does not answer: check the broker", self.url.address());
+            Fault::new(FaultKind::Unreachable, text)
+        };
+        match timeout(PATIENCE, &mut attempt.opening).await {
+            Ok(opened) => opened.unwrap_or_else(|_| Err(silent())),
+            Err(_) => {
+                let fault = silent();
+                self.attempt = Some(attempt);
+                Err(fault)
+            }
+        }
+    }
+}
+
+impl Connection {
+    async fn open(url: &Url, name: &str) -> Result<Connection, Fault> {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let inner = lapin::Connection::connect_uri(url.uri(), properties).await;
         let inner = inner.map_err(|error| Fault::connecting(&error, url))?;
@@ -207,7 +246,7 @@ impl Connection {
     /// Says goodbye, if the broker still listens.
     pub(super) async fn close(self) {
         // It may be gone already.
-        drop(tokio::time::timeout(FAREWELL, self.inner.close(OK, "bye".into())).await);
+        drop(timeout(FAREWELL, self.inner.close(OK, "bye".into())).await);
     }
 }
 

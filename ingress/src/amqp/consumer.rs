@@ -35,7 +35,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::connection::{Connection, Fault, Faults, State};
+use super::connection::{Dialer, Fault, Faults, State};
 use super::{Url, topology};
 
 mod low_water;
@@ -219,11 +219,13 @@ struct Supervisor<H> {
 
 impl<H: FnMut(Raw, Settle) + Send> Supervisor<H> {
     async fn run(mut self, mut stop: oneshot::Receiver<Duration>) {
+        let Config { url, name, .. } = self.config.clone();
+        let mut dialer = Dialer::new(url, name);
         let mut backoff = Backoff::default();
         loop {
             let began = Instant::now();
             let opened = tokio::select! {
-                opened = Connection::open(&self.config.url, &self.config.name) => opened,
+                opened = dialer.dial() => opened,
                 _ = &mut stop => return,
             };
             let ended = match opened {

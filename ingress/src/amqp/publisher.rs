@@ -32,7 +32,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::{Connection, Fault, Faults, State};
+use super::connection::{Dialer, Fault, Faults, State};
 use super::{Url, backoff::Backoff};
 
 mod confirms;
@@ -246,11 +246,12 @@ struct Supervisor {
 
 impl Supervisor {
     async fn run(mut self) {
+        let Config { url, name, .. } = self.config.clone();
+        let mut dialer = Dialer::new(url.clone(), name);
         let mut backoff = Backoff::default();
         loop {
             let began = Instant::now();
-            let (url, name) = (self.config.url.clone(), self.config.name.clone());
-            let fault = match self.meanwhile(Connection::open(&url, &name)).await {
+            let fault = match self.meanwhile(dialer.dial()).await {
                 None => return,
                 Some(Err(fault)) => fault,
                 Some(Ok(connection)) => {

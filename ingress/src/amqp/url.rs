@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(url("amqp://a:b@[2001:db8::7]:1/v").uri().authority.host, "2001:db8::7");
         assert_eq!(url("amqp://a:b@10.0.0.7/v").uri().authority.host, "10.0.0.7");
         assert_eq!("amqp:///v".parse::<Url>(), Err(UrlError::NoHost));
-        assert_eq!("amqp://a:b@:5672/v".parse::<Url>().is_err(), true);
+        assert!("amqp://a:b@:5672/v".parse::<Url>().is_err());
     }
 
     #[test]

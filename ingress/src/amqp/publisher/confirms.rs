@@ -13,7 +13,7 @@
 //! ```
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 
 use futures_util::stream::FuturesUnordered;
@@ -188,9 +188,7 @@ impl Waiting {
     }
 
     fn fingerprint(&self, exchange: &str, key: &str, message_id: &str, body: &[u8]) -> Fingerprint {
-        let mut hasher = self.hasher.build_hasher();
-        (exchange, key, message_id, body).hash(&mut hasher);
-        hasher.finish()
+        self.hasher.hash_one((exchange, key, message_id, body))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use futures_util::StreamExt;
-use futures_util::future::OptionFuture;
+use futures_util::stream::FuturesUnordered;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Event, PublisherConfirm};
@@ -20,6 +20,10 @@ const PERSISTENT: u8 = 2;
 /// Between two declarations because of messages that no queue wanted.
 const REDECLARE: Duration = Duration::from_secs(1);
 
+/// Messages that may be on their way to the socket at once; each on its own would cost a change of
+/// threads, twice.
+const WRITING: usize = 64;
+
 /// A message that is being written to the socket.
 type Writing = Pin<Box<dyn Future<Output = (Id, lapin::Result<PublisherConfirm>)> + Send>>;
 
@@ -35,7 +39,7 @@ pub(super) async fn run(
     }
     let mut session = Session {
         confirms: Confirms::new(connection.channel.clone()),
-        writing: None,
+        writing: FuturesUnordered::new(),
         redeclared: Instant::now(),
     };
     let ended = session.publish(&mut connection, requests, state).await;
@@ -51,9 +55,9 @@ pub(super) async fn run(
 
 struct Session {
     confirms: Confirms,
-    /// One at a time: the library numbers messages and writes them in two steps, and between them
-    /// another task could change their order.
-    writing: Option<Writing>,
+    /// All by this task: the library numbers a message and hands it to the socket in two steps, and
+    /// between them another task could change the order.
+    writing: FuturesUnordered<Writing>,
     redeclared: Instant,
 }
 
@@ -81,8 +85,7 @@ impl Session {
                     Some(_) => {}
                     None => return Err(Fault::lost()),
                 },
-                Some((id, written)) = OptionFuture::from(self.writing.as_mut()) => {
-                    self.writing = None;
+                Some((id, written)) = self.writing.next() => {
                     self.confirms.wait_for(id, written.map_err(|error| Fault::during(&error))?);
                 }
                 unroutable = self.confirms.next() => {
@@ -92,7 +95,7 @@ impl Session {
                         connection.declare_again().await?;
                     }
                 }
-                request = requests.recv(), if self.writing.is_none() => {
+                request = requests.recv(), if self.writing.len() < WRITING => {
                     let Some(request) = request else { return Ok(()) };
                     match *state.borrow() {
                         State::Blocked => drop(request.answer.send(Err(PublishError::Blocked))),
@@ -109,7 +112,7 @@ impl Session {
         let Request { message, answer, room } = request;
         let id = self.confirms.register(&message, answer, room);
         let channel = channel.clone();
-        self.writing = Some(Box::pin(async move { (id, basic_publish(&channel, message).await) }));
+        self.writing.push(Box::pin(async move { (id, basic_publish(&channel, message).await) }));
     }
 }
 
