@@ -464,7 +464,7 @@ fn row(n: u8) -> SpillRow {
         job: JobId::from_u128(n.into()),
         occurred_at: Micros(1_795_255_200_123_456 + i64::from(n)),
         tick: Tick::from(n),
-        late: n % 2 == 0,
+        late: n.is_multiple_of(2),
         body: vec![n, 0, 255],
     }
 }
