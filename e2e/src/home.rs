@@ -17,6 +17,7 @@
 //! killed as well, the next process finds and removes the folder, and what still runs in it.
 
 use std::fs::{self, File, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ChildStdin;
@@ -87,9 +88,13 @@ fn remove_abandoned(temp: &Path) {
             continue;
         }
         let folder = entry.path();
-        let free = File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok());
+        let free = match File::open(folder.join("lock")) {
+            Ok(lock) => lock.try_lock().is_ok(),
+            // Somebody has begun to remove it, and was killed.
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        };
         if free {
-            processes::kill_below(&folder);
+            processes::end_below(&folder);
             drop(fs::remove_dir_all(&folder));
         }
     }

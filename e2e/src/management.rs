@@ -19,7 +19,7 @@ const GUEST: &str = "Basic Z3Vlc3Q6Z3Vlc3Q=";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The management API of one broker.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Management {
     agent: ureq::Agent,
     base: String,
@@ -69,7 +69,7 @@ impl Management {
 /// A virtual host: queues, exchanges and connections that no other has to do with.
 ///
 /// It can be used while its broker is killed or frozen; then it panics, or waits, respectively.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Vhost {
     management: Management,
     name: String,

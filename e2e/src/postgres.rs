@@ -37,7 +37,7 @@ impl Postgres {
     }
 }
 
-/// Where Debian's packages have the programs, the newest last.
+/// Releases that will do, the one of Debian 12 first; `xtask/src/install.rs` has the same.
 const VERSIONS: [&str; 3] = ["15", "16", "17"];
 
 #[doc(hidden)]
@@ -55,8 +55,9 @@ impl Program for PostgreSql {
             what: "make the template of all databases".into(),
             source: std::io::Error::other(error.to_string()),
         })?;
-        run(Command::new("cp").arg("-a").arg(template.join("data")).arg(place.path("data")))?;
-        give(&place.folder)?;
+        let mut copy = command("cp", Signal::KILL, None)?;
+        copy.arg("-a").arg(template.join("data")).arg(place.path("data"));
+        run(copy, &place.folder)?;
         Ok(PostgreSql)
     }
 
@@ -64,7 +65,8 @@ impl Program for PostgreSql {
         let mut command = command(program("postgres"), Self::END, user())?;
         command.arg("-D").arg(place.path("data"));
         command.args(["-p", &place.ports[0].to_string(), "-c", "listen_addresses=127.0.0.1"]);
-        command.arg("-c").arg(format!("unix_socket_directories={}", place.folder.display()));
+        // No socket in the file system: its path would have to be short.
+        command.args(["-c", "unix_socket_directories="]);
         command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
         Ok(command)
     }
@@ -96,15 +98,26 @@ fn execute(url: &str, statement: &str) -> Result<(), Cause> {
 /// The folder of a fresh cluster.
 fn initialised() -> Result<PathBuf, Error> {
     let folder = home()?.new_folder("template")?;
-    give(&folder)?;
-    let log = folder.join("log.txt");
+    if let Some(user) = user() {
+        let mut give = command("chown", Signal::KILL, None)?;
+        give.arg(user).arg(&folder);
+        run(give, &folder)?;
+    }
     let mut command = command(program("initdb"), PostgreSql::END, user())?;
     command.arg("-D").arg(folder.join("data"));
     command.args(["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]);
-    let status = spawn(command, &folder, &log)?.wait().map_err(Error::io("wait for initdb"))?;
+    run(command, &folder)?;
+    Ok(folder)
+}
+
+/// Runs a command to its end, as a server in `folder`: it is ended as one, too.
+fn run(command: Command, folder: &Path) -> Result<(), Error> {
+    let log = folder.join("log.txt");
+    let what = format!("run {command:?}");
+    let status = spawn(command, folder, &log)?.wait().map_err(Error::io(what))?;
     match status.success() {
-        true => Ok(folder),
-        false => Err(Error::Ended { server: "initdb", log: tail(&log) }),
+        true => Ok(()),
+        false => Err(Error::Ended { server: PostgreSql::NAME, log: tail(&log) }),
     }
 }
 
@@ -117,19 +130,4 @@ fn program(name: &str) -> PathBuf {
 fn user() -> Option<&'static str> {
     // Our own entry in /proc belongs to whom we are.
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0).then_some("postgres")
-}
-
-/// Gives a folder to who PostgreSQL will be.
-fn give(folder: &Path) -> Result<(), Error> {
-    let Some(user) = user() else { return Ok(()) };
-    run(Command::new("chown").arg(user).arg(folder))
-}
-
-fn run(command: &mut Command) -> Result<(), Error> {
-    let what = format!("run {command:?}");
-    let done = command.status().and_then(|status| match status.success() {
-        true => Ok(()),
-        false => Err(std::io::Error::other(status.to_string())),
-    });
-    done.map_err(Error::io(what))
 }

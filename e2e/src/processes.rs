@@ -11,6 +11,9 @@ use crate::wait;
 /// What a killed or frozen process may take to be so, even on a busy machine.
 const PROMPTLY: Duration = Duration::from_secs(20);
 
+/// Until a server has ended of which that was asked; then it is killed.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// All that work below `folder`. One that has ended and was not waited for has no directory.
 pub(crate) fn below(folder: &Path) -> Vec<Pid> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -21,6 +24,14 @@ pub(crate) fn below(folder: &Path) -> Vec<Pid> {
             directory.starts_with(folder).then_some(pid)
         })
         .collect()
+}
+
+/// Ends those whose parent is gone: frozen ones get what they were sent then, and time to heed it.
+pub(crate) fn end_below(folder: &Path) {
+    thaw_below(folder);
+    wait::until(LAST_WORDS, || below(folder).is_empty().then_some(()).ok_or(()))
+        .unwrap_or_default();
+    kill_below(folder);
 }
 
 /// Kills them until there is none: one may have started another after it was seen.

@@ -23,9 +23,6 @@ use crate::{ports, processes, spawner, wait};
 /// Until a server is ready. A broker takes 7 s, and 33 s have been seen on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Until a server has ended of which that was asked; then it is killed.
-const LAST_WORDS: Duration = Duration::from_secs(5);
-
 /// For a port that others may take between the moment it was free and the start of the server.
 const ATTEMPTS: usize = 5;
 
@@ -47,10 +44,13 @@ impl Place {
         self.path("log.txt")
     }
 
+    fn address(&self, port: usize) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[port]))
+    }
+
     /// Whether a connection to the port with this index is taken.
     pub(crate) fn connect(&self, port: usize) -> io::Result<TcpStream> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[port]));
-        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+        let stream = TcpStream::connect_timeout(&self.address(port), Duration::from_secs(1))?;
         stream.set_read_timeout(Some(Duration::from_secs(1)))?;
         Ok(stream)
     }
@@ -104,6 +104,19 @@ impl<P: Program> Server<P> {
     #[must_use]
     pub fn url(&self) -> String {
         self.program.url(&self.place)
+    }
+
+    /// The address in the URL, for who puts something between.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.place.address(0)
+    }
+
+    /// What it has written to its log, over all of its starts.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(self.place.log()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Kills all of its processes, as a loss of power would; returns when they are gone.
@@ -185,7 +198,8 @@ impl<P: Program> Drop for Server<P> {
             // If it does not end, it is killed.
             self.cont();
             processes::signal(&[pid], P::END);
-            wait::until(LAST_WORDS, || self.ended().then_some(()).ok_or(())).unwrap_or_default();
+            wait::until(processes::LAST_WORDS, || self.ended().then_some(()).ok_or(()))
+                .unwrap_or_default();
         }
         self.kill();
         // The watch removes what stays.
@@ -242,8 +256,7 @@ pub(crate) fn find(program: &Path) -> Result<PathBuf, Error> {
 
 /// Starts a command in `folder`, in a process group of its own.
 pub(crate) fn spawn(mut command: Command, folder: &Path, log: &Path) -> Result<Child, Error> {
-    let what = || format!("start {}", command.get_args().last().unwrap_or_default().display());
-    let what = what();
+    let what = format!("start {command:?}");
     let open = || {
         let log = File::options().create(true).append(true).open(log)?;
         Ok((log.try_clone()?, log))

@@ -21,27 +21,31 @@ use std::process::{ChildStdin, Command, Stdio};
 use crate::error::Error;
 
 /// PostgreSQL gets two seconds, 40 looks, to give back its System V shared memory, which would
-/// otherwise stay until the machine is restarted; the signal that asks for it has been sent.
+/// otherwise stay until the machine is restarted. The signal that asks for it has been sent, and
+/// takes effect when it is not frozen.
+///
+/// It gives up after half a minute, with what is another user's.
 const WATCH: &str = r#"
 read -r _
 look=0
 while
     found=$(find /proc -maxdepth 2 -name cwd -lname "$1/*" 2>/dev/null)
-    [ -n "$found" ]
+    [ $look -lt 600 ] && { [ -n "$found" ] || ! rm -rf "$1"; }
 do
     for cwd in $found; do
         pid=${cwd#/proc/}
         pid=${pid%/cwd}
         name=
         { read -r name </proc/$pid/comm; } 2>/dev/null
-        if [ "$name" != postgres ] || [ $look -ge 40 ]; then
+        if [ "$name" = postgres ] && [ $look -lt 40 ]; then
+            kill -CONT $pid 2>/dev/null
+        else
             kill -KILL $pid 2>/dev/null
         fi
     done
     look=$((look + 1))
     sleep 0.05
 done
-rm -rf "$1"
 "#;
 
 /// Starts the watch over `folder`, which lasts until what is returned is closed.

