@@ -48,7 +48,6 @@ async fn up_to_date(server: &Server, client: &Client) -> Result<bool, Error> {
         client.query_one(version, &[]).await?.try_get(0)
     };
     let theirs: i32 = theirs.await.map_err(|error| server.failed(error))?;
-    let ours = i32::try_from(ours).unwrap_or(i32::MAX);
     if theirs > ours {
         return Err(Error::Newer { server: server.name(), theirs, ours });
     }

@@ -93,7 +93,7 @@ pub(crate) fn tables_of_sqlite(folder: &std::path::Path) -> Vec<String> {
 pub(crate) fn tables_of_postgres(url: &str) -> Vec<String> {
     super::ask(url, async |client| {
         let mut lines = Vec::new();
-        for (sql, times, _) in TABLES {
+        for (sql, times) in TABLES {
             let mut sql = sql.to_owned();
             for time in times {
                 let micros = format!("(extract(epoch FROM {time}) * 1000000)::bigint");

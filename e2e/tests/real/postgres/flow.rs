@@ -143,11 +143,11 @@ impl Flow {
         };
         let kinds = ["created", "validated", "executed", "retried", "completed", "failed"];
         let kind = kinds[random.usize(..kinds.len())];
-        let at = self.tick as i64 - random.i64(..300 * SECOND) - if late { 31 * DAY } else { 0 };
+        let at = self.tick as i64 - random.i64(0..300 * SECOND) - if late { 31 * DAY } else { 0 };
         let mut payload = json!({
             // A job has one type, but now and then an event says otherwise.
             "id": job, "type": format!("type-{}", (job.as_u128() + u128::from(random.u8(..8) / 7)) % 4),
-            "status": kind, "createdAt": Micros(at - random.i64(..SECOND)),
+            "status": kind, "createdAt": Micros(at - random.i64(0..SECOND)),
             "attempt": random.u16(1..4),
         });
         if random.bool() {
