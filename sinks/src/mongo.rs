@@ -54,7 +54,7 @@ use mongodb::options::{ClientOptions, WriteConcern};
 use mongodb::{Client, Collection, IndexModel};
 use tokio::sync::OnceCell;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 pub use read::{Bodies, Body};
 
@@ -206,8 +206,9 @@ impl Archive {
         deadline: Duration,
         call: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
+        let by = Instant::now() + deadline;
         let task = self.begin(call)?;
-        self.wait(deadline, task).await
+        self.wait(by, deadline, task).await
     }
 
     fn begin<T: Send + 'static>(
@@ -222,10 +223,11 @@ impl Archive {
 
     async fn wait<T: Send + 'static>(
         &self,
+        by: Instant,
         deadline: Duration,
         mut task: JoinHandle<Result<T, Error>>,
     ) -> Result<T, Error> {
-        match timeout(deadline, &mut task).await {
+        match timeout_at(by, &mut task).await {
             Ok(ended) => result(ended),
             Err(_) => {
                 self.overdue.fetch_add(1, Ordering::AcqRel);
