@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 
+mod install;
 mod schemas;
 
 #[derive(Parser)]
@@ -16,12 +17,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run every kind of test at a small size.
+    /// Run every kind of test at a small size; installs the servers that are missing.
     Test {
         /// At the figures that the documents quote: hours of random cases, twenty kills.
         #[arg(long)]
         full: bool,
-        /// Leave out the tests that need servers. (There are none yet.)
+        /// Leave out the tests that need servers, and install none.
         #[arg(long)]
         no_servers: bool,
     },
@@ -35,7 +36,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
-        Task::Test { full, no_servers: _ } => test(full),
+        Task::Test { full, no_servers } => test(full, no_servers),
         Task::Lint => lint(),
         Task::Bench => cargo(&["bench", "--locked", "--package", "pipeline"], &[]),
         Task::Schemas => schemas::write(),
@@ -52,13 +53,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn test(full: bool) -> anyhow::Result<()> {
+fn test(full: bool, no_servers: bool) -> anyhow::Result<()> {
+    let mut args = vec!["test", "--locked", "--workspace"];
+    if no_servers {
+        args.extend(["--exclude", "e2e"]);
+    } else {
+        install::servers()?;
+    }
     // Read by the tests themselves.
     let sizes: &[(&str, &str)] = match full {
         true => &[("OBSERVATORY_TEST_CASES", "400"), ("OBSERVATORY_TEST_KILLS", "20")],
         false => &[],
     };
-    cargo(&["test", "--locked", "--workspace"], sizes)
+    cargo(&args, sizes)
 }
 
 fn lint() -> anyhow::Result<()> {

@@ -1,0 +1,157 @@
+//! RabbitMQ with its management plugin.
+//!
+//! ```text
+//!   epmd ◀── broker (beam): AMQP, management over HTTP, distribution
+//! ```
+//!
+//! Each broker has its own epmd, started before it: a broker that finds none makes one into a
+//! daemon, which would outlive it, on a port that all brokers of the machine share.
+//!
+//! Nothing here runs `rabbitmqctl`: it takes seconds, and leaves daemons of its own.
+//! [`Vhost`] asks over HTTP.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use crate::error::{Cause, Error, or_panic};
+use crate::management::{Management, Vhost};
+use crate::server::{Place, Program, Server, command};
+
+/// A broker with the user `guest`.
+pub type Broker = Server<RabbitMq>;
+
+impl Broker {
+    /// A new virtual host, whose name begins with `name`.
+    #[track_caller]
+    #[must_use]
+    pub fn vhost(&self, name: &str) -> Vhost {
+        or_panic(Vhost::create(&self.program.management, self.place.ports[AMQP], name))
+    }
+}
+
+/// The script itself: `/usr/sbin` has one of that name which becomes another user first.
+const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+const AMQP: usize = 0;
+const HTTP: usize = 1;
+const DISTRIBUTION: usize = 2;
+
+#[doc(hidden)]
+pub struct RabbitMq {
+    management: Management,
+    epmd: Server<Epmd>,
+}
+
+impl Program for RabbitMq {
+    const NAME: &'static str = "rabbitmq";
+    const N_PORTS: usize = 3;
+
+    fn prepare(place: &Place) -> Result<Self, Error> {
+        let [amqp, http] = [place.ports[AMQP], place.ports[HTTP]];
+        // A limit below what is free would block every publisher; the interval is how old a depth
+        // of a queue can be.
+        let config = format!(
+            "listeners.tcp.1 = 127.0.0.1:{amqp}\n\
+             management.tcp.ip = 127.0.0.1\n\
+             management.tcp.port = {http}\n\
+             vm_memory_high_watermark.absolute = 1GB\n\
+             disk_free_limit.absolute = 50MB\n\
+             collect_statistics_interval = 250\n\
+             log.console = true\n\
+             log.console.level = info\n\
+             log.file = false\n"
+        );
+        let cookie = place.path(".erlang.cookie");
+        let write = || {
+            fs::write(place.path("rabbitmq.conf"), config)?;
+            fs::write(place.path("enabled_plugins"), "[rabbitmq_management].\n")?;
+            fs::write(place.path("env.conf"), "")?;
+            fs::write(&cookie, format!("c{}", fastrand::u64(..)))?;
+            fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
+            for folder in ["mnesia", "log", "schema", "generated"] {
+                fs::create_dir(place.path(folder))?;
+            }
+            Ok(())
+        };
+        write().map_err(Error::io(format!("write to {}", place.folder.display())))?;
+        Ok(RabbitMq { management: Management::at(http), epmd: Server::try_start()? })
+    }
+
+    fn command(&self, place: &Place) -> Result<Command, Error> {
+        let mut command = command(PROGRAM, Signal::KILL, None)?;
+        command
+            // Under systemd, as it believes to be, the script becomes the broker. Otherwise it
+            // would stay as its parent, and the signal at the end of the tests would be the
+            // script's.
+            .env("RUNNING_UNDER_SYSTEMD", "true")
+            .env("ERL_EPMD_PORT", self.epmd.place.ports[0].to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_CRASH_DUMP_SECONDS", "0")
+            .env("RABBITMQ_NODENAME", format!("r{}@localhost", place.ports[AMQP]))
+            .env("RABBITMQ_DIST_PORT", place.ports[DISTRIBUTION].to_string())
+            .env("RABBITMQ_LOGS", "-")
+            .env(
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                // Schedulers that wait actively would take the cores from what is tested.
+                "+sbwt none +sbwtdcpu none +sbwtdio none \
+                 -kernel inet_dist_use_interface {127,0,0,1}",
+            );
+        for (name, file) in [
+            ("RABBITMQ_CONF_ENV_FILE", "env.conf"),
+            ("RABBITMQ_CONFIG_FILE", "rabbitmq.conf"),
+            ("RABBITMQ_ADVANCED_CONFIG_FILE", "advanced.config"),
+            ("RABBITMQ_ENABLED_PLUGINS_FILE", "enabled_plugins"),
+            ("RABBITMQ_MNESIA_BASE", "mnesia"),
+            ("RABBITMQ_MNESIA_DIR", "mnesia/db"),
+            ("RABBITMQ_PLUGINS_EXPAND_DIR", "expand"),
+            ("RABBITMQ_FEATURE_FLAGS_FILE", "feature_flags"),
+            ("RABBITMQ_LOG_BASE", "log"),
+            ("RABBITMQ_SCHEMA_DIR", "schema"),
+            ("RABBITMQ_GENERATED_CONFIG_DIR", "generated"),
+            ("RABBITMQ_PID_FILE", "pid"),
+        ] {
+            command.env(name, place.path(file));
+        }
+        Ok(command)
+    }
+
+    fn answers(&self, place: &Place) -> Result<(), Cause> {
+        // The listener of AMQP opens last, unless management is slower.
+        place.connect(AMQP)?;
+        self.management.answers()
+    }
+
+    fn url(&self, place: &Place) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", place.ports[AMQP])
+    }
+}
+
+/// The register of Erlang nodes.
+struct Epmd;
+
+impl Program for Epmd {
+    const NAME: &'static str = "epmd";
+    const N_PORTS: usize = 1;
+
+    fn prepare(_: &Place) -> Result<Self, Error> {
+        Ok(Epmd)
+    }
+
+    fn command(&self, place: &Place) -> Result<Command, Error> {
+        let mut command = command("epmd", Signal::KILL, None)?;
+        command.args(["-address", "127.0.0.1", "-port", &place.ports[0].to_string()]);
+        Ok(command)
+    }
+
+    fn answers(&self, place: &Place) -> Result<(), Cause> {
+        place.connect(0)?;
+        Ok(())
+    }
+
+    fn url(&self, place: &Place) -> String {
+        format!("127.0.0.1:{}", place.ports[0])
+    }
+}

