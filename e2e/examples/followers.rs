@@ -94,7 +94,9 @@ async fn measure_redis(url: &str, cells: usize) {
                 let delta: String = entry.get("delta").unwrap();
                 let on_grid = entry.get::<String>("grid").unwrap() == "1";
                 let n = delta.matches("},{").count() + 1;
-                let rows: Vec<_> = rows.by_ref().take(if on_grid { n } else { 0 }).collect();
+                let rows = rows.by_ref().take(if on_grid { n } else { 0 });
+                let rows: Vec<_> =
+                    rows.map(|(field, row)| (field.as_str(), row.as_str())).collect();
                 n_rows += rows.len();
                 (entry.id.clone(), delta, rows)
             })
