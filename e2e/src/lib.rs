@@ -19,10 +19,10 @@
 //!
 //! # Cost
 //!
-//! On an idle machine with two cores the shared set is ready in some ten seconds, nearly all of
-//! them the broker's; a vhost or a database takes a tenth of a second, a Redis as much. A mongod
-//! takes 300 MB of disk. Hence one test binary for all tests that need servers: every process
-//! that uses [`Servers`] pays for a set.
+//! The shared set is ready after 19 to 23 s on two cores with a load of ten, nearly all of it the
+//! broker's; a database of PostgreSQL is there after two to four. A vhost, a database or a Redis
+//! takes some tenths of a second. A mongod takes 300 MB of disk. Hence one test binary for all tests
+//! that need servers: every process that uses [`Servers`] pays for a set.
 //!
 //! Functions here panic when something fails, as they are called by tests; the message has the
 //! end of the server's log. They block, also when called from a future.
