@@ -8,7 +8,14 @@ mod amqp;
 mod harness;
 #[path = "real/leftovers.rs"]
 mod leftovers;
+#[path = "real/mongo.rs"]
+mod mongo;
+#[path = "real/redis.rs"]
+mod redis;
 #[path = "real/postgres.rs"]
 mod postgres;
 #[path = "real/support.rs"]
 mod support;
+#[allow(dead_code, reason = "not everyone needs all of it")]
+#[path = "../../sinks/tests/support/world.rs"]
+mod world;

@@ -54,7 +54,7 @@ use mongodb::options::{ClientOptions, WriteConcern};
 use mongodb::{Client, Collection, IndexModel};
 use tokio::sync::OnceCell;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 pub use read::{Bodies, Body};
 
@@ -107,6 +107,9 @@ pub enum Error {
     /// The same call would meet the same answer.
     #[error("mongodb refused")]
     Refused(#[source] mongodb::error::Error),
+    /// The driver has panicked; nobody knows what was done of it.
+    #[error("the driver of mongodb failed")]
+    Broken(#[source] JoinError),
     /// The archive has a document that it should not have.
     #[error("the archive has a damaged document: {0}")]
     Value(String),
@@ -115,7 +118,7 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed later.
     pub fn passes(&self) -> bool {
-        matches!(self, Error::Late(_) | Error::Busy | Error::Away(_))
+        matches!(self, Error::Late(_) | Error::Busy | Error::Away(_) | Error::Broken(_))
     }
 }
 
@@ -206,8 +209,9 @@ impl Archive {
         deadline: Duration,
         call: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
+        let by = Instant::now() + deadline;
         let task = self.begin(call)?;
-        self.wait(deadline, task).await
+        self.wait(by, deadline, task).await
     }
 
     fn begin<T: Send + 'static>(
@@ -222,10 +226,11 @@ impl Archive {
 
     async fn wait<T: Send + 'static>(
         &self,
+        by: Instant,
         deadline: Duration,
         mut task: JoinHandle<Result<T, Error>>,
     ) -> Result<T, Error> {
-        match timeout(deadline, &mut task).await {
+        match timeout_at(by, &mut task).await {
             Ok(ended) => result(ended),
             Err(_) => {
                 self.overdue.fetch_add(1, Ordering::AcqRel);
@@ -243,12 +248,7 @@ impl Archive {
 
 /// What a task came to.
 fn result<T>(ended: Result<Result<T, Error>, JoinError>) -> Result<T, Error> {
-    match ended.map_err(JoinError::try_into_panic) {
-        Ok(result) => result,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // The runtime is going down.
-        Err(Err(_)) => Err(Error::Busy),
-    }
+    ended.unwrap_or_else(|error| Err(Error::Broken(error)))
 }
 
 /// What is wrong with a URL, without quoting it.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+#[allow(dead_code, reason = "not everyone needs all of it")]
 #[path = "support/world.rs"]
 mod world;
 

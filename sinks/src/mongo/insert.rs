@@ -10,6 +10,7 @@ use mongodb::error::ErrorKind;
 use pipeline::Tick;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::{Archive, BATCH, Error, document};
 use crate::commit::{Accepted, SpillRow};
@@ -80,6 +81,8 @@ pub(super) async fn insert<'a>(
     rows: impl Iterator<Item = Row<'a>>,
     deadline: Duration,
 ) -> Result<Archived, Error> {
+    // Making the documents counts, too.
+    let by = Instant::now() + deadline;
     let (batches, made) = mpsc::unbounded_channel();
     let task = archive.begin(insert_all(archive.clone(), made))?;
     let repeated = documents(rows, |batch| {
@@ -87,7 +90,7 @@ pub(super) async fn insert<'a>(
         drop(batches.send(batch));
     });
     drop(batches);
-    let archived = archive.wait(deadline, task).await?;
+    let archived = archive.wait(by, deadline, task).await?;
     Ok(Archived { repeated: archived.repeated + repeated, ..archived })
 }
 

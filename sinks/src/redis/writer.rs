@@ -52,9 +52,10 @@ impl Follower {
         if sealed.upper == Tick::MAX {
             return;
         }
+        let batch = Batch::of(sealed);
         let n = self.offered.fetch_add(1, Ordering::AcqRel) + 1;
         // The number that is missing in the queue tells the writer. Its end ends nothing here.
-        if self.batches.try_send((n, Batch::of(sealed))).is_err() {
+        if self.batches.try_send((n, batch)).is_err() {
             self.progress.lock().unwrap_or_else(PoisonError::into_inner).dropped += 1;
         }
     }
@@ -161,7 +162,7 @@ impl Writer {
             let written = match held.take() {
                 None => self.rebuild().await,
                 Some(known) => match self.take(known).await {
-                    Taken::Write(known, batch) => self.write(known, batch).await,
+                    Taken::Write(known, batch) => self.write(*known, batch).await,
                     Taken::Missed => Ok(None),
                     Taken::Closed => return Ok(()),
                 },
@@ -191,7 +192,9 @@ impl Writer {
         let mut received = match timeout_at(known.checked + IDLE, self.batches.recv()).await {
             Ok(None) => return Taken::Closed,
             Ok(Some(batch)) => Ok(batch),
-            Err(_) => return Taken::Write(known, None),
+            // The last that was offered may have found the queue full.
+            Err(_) if self.offered.load(Ordering::Acquire) >= known.next => return Taken::Missed,
+            Err(_) => return Taken::Write(Box::new(known), None),
         };
         while let Ok((n, batch)) = received {
             if n > known.next {
@@ -211,7 +214,7 @@ impl Writer {
         }
         // That the follower is gone is found out at the next call.
         debug_assert!(matches!(received, Err(TryRecvError::Empty | TryRecvError::Disconnected)));
-        Taken::Write(known, gathered)
+        Taken::Write(Box::new(known), gathered)
     }
 
     /// Writes what a batch changes; none if Redis has lost what it held.
@@ -402,7 +405,7 @@ impl Writer {
 /// What there is to do.
 enum Taken {
     /// To be written, if only that time has passed.
-    Write(Held, Option<Batch>),
+    Write(Box<Held>, Option<Batch>),
     /// A batch was dropped.
     Missed,
     Closed,

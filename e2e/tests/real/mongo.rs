@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use e2e::{Mongo, Servers};
 use ingress::submit::Submitted;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Client, Collection};
@@ -11,8 +12,6 @@ use sinks::commit::{Accepted, SpillRow};
 use sinks::mongo::{Archive, Error};
 use sinks::store::Archived;
 use uuid::Uuid;
-
-use crate::servers::mongo as server;
 
 /// More than any call takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -72,20 +71,8 @@ async fn all(archive: &Archive) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_archive() {
-    let (_server, url) = server().await;
-    // One server for what leaves it as it is: it takes seconds to start.
-    repeats_and_conflicts_are_told_apart(&url.replace("/archive", "/a")).await;
-    an_attempt_whose_answer_was_lost_counts_as_new(&url.replace("/archive", "/b")).await;
-    what_was_put_aside_is_archived_once(&url.replace("/archive", "/c")).await;
-    a_document_can_be_queried_like_its_event(&url.replace("/archive", "/d")).await;
-    strange_names_and_numbers_lose_nothing(&url.replace("/archive", "/e")).await;
-    a_job_has_its_events_in_the_order_of_arrival(&url.replace("/archive", "/f")).await;
-    a_thousand_and_more_conflicts(&url.replace("/archive", "/g")).await;
-    what_the_server_refuses_is_not_tried_again(&url.replace("/archive", "/h")).await;
-}
-
-async fn repeats_and_conflicts_are_told_apart(url: &str) {
+async fn repeats_and_conflicts_are_told_apart() {
+    let url = &Servers::shared().mongo_database();
     let archive = Archive::connect(url).await.unwrap();
     archive.prepare(LONG).await.unwrap();
     assert_eq!(archive.insert(&[], LONG).await.unwrap(), archived(0, 0, 0));
@@ -114,7 +101,9 @@ async fn repeats_and_conflicts_are_told_apart(url: &str) {
     assert_eq!(archive.event(Uuid::nil()).await.unwrap(), None);
 }
 
-async fn an_attempt_whose_answer_was_lost_counts_as_new(url: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_whose_answer_was_lost_counts_as_new() {
+    let url = &Servers::shared().mongo_database();
     let archive = Archive::connect(url).await.unwrap();
     let mut some = events(1, 0..1_500);
     some.push(accepted(1, envelope(3, "other").to_string().as_bytes()));
@@ -124,7 +113,9 @@ async fn an_attempt_whose_answer_was_lost_counts_as_new(url: &str) {
     assert_eq!(all(&archive).await.len(), 1_501);
 }
 
-async fn what_was_put_aside_is_archived_once(url: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_aside_is_archived_once() {
+    let url = &Servers::shared().mongo_database();
     let archive = Archive::connect(url).await.unwrap();
     let some = events(1, 0..10);
     let rows: Vec<_> = some.iter().map(row).collect();
@@ -145,7 +136,9 @@ async fn what_was_put_aside_is_archived_once(url: &str) {
     assert_eq!(all(&archive).await.len(), 12);
 }
 
-async fn a_document_can_be_queried_like_its_event(url: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_can_be_queried_like_its_event() {
+    let url = &Servers::shared().mongo_database();
     let archive = Archive::connect(url).await.unwrap();
     let mut event = envelope(1, "hello");
     // As a producer may write them.
@@ -181,7 +174,9 @@ async fn a_document_can_be_queried_like_its_event(url: &str) {
     assert_eq!(newest.to_string(), "2026-11-21T10:00:00.500000Z");
 }
 
-async fn strange_names_and_numbers_lose_nothing(url: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn strange_names_and_numbers_lose_nothing() {
+    let url = &Servers::shared().mongo_database();
     let archive = Archive::connect(url).await.unwrap();
     let mut event = envelope(1, "hello");
     event["_id"] = json!("mine");
@@ -216,7 +211,9 @@ async fn strange_names_and_numbers_lose_nothing(url: &str) {
     assert_eq!(archive.bodies(foreign[0].event.fact.job).await.unwrap().len(), 2);
 }
 
-async fn a_job_has_its_events_in_the_order_of_arrival(url: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_has_its_events_in_the_order_of_arrival() {
+    let url = &Servers::shared().mongo_database();
     let archive = Archive::connect(url).await.unwrap();
     let mut bodies = Vec::new();
     for (n, (tick, second)) in [(3, 1), (1, 9), (1, 5), (2, 0)].into_iter().enumerate() {
@@ -231,7 +228,9 @@ async fn a_job_has_its_events_in_the_order_of_arrival(url: &str) {
     assert_eq!(archive.bodies(Uuid::from_u128(0)).await.unwrap(), bodies);
 }
 
-async fn a_thousand_and_more_conflicts(url: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_conflicts_are_each_archived_once() {
+    let url = &Servers::shared().mongo_database();
     let archive = Archive::connect(url).await.unwrap();
     archive.insert(&events(1, 0..3_000), LONG).await.unwrap();
     let others = |tick| -> Vec<_> {
@@ -244,7 +243,9 @@ async fn a_thousand_and_more_conflicts(url: &str) {
     assert_eq!(all(&archive).await.len(), 6_000);
 }
 
-async fn what_the_server_refuses_is_not_tried_again(url: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_refuses_is_not_tried_again() {
+    let url = &Servers::shared().mongo_database();
     let archive = Archive::connect(url).await.unwrap();
     archive.insert(&events(1, 0..1), LONG).await.unwrap();
     let events_of = collection(url).await;
@@ -257,7 +258,8 @@ async fn what_the_server_refuses_is_not_tried_again(url: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_server_costs_one_deadline_and_loses_nothing() {
-    let (mut server, url) = server().await;
+    let mut server = Mongo::start();
+    let url = server.database();
     let archive = Archive::connect(&url).await.unwrap();
     archive.insert(&events(1, 0..10), LONG).await.unwrap();
     server.stop();
@@ -292,7 +294,8 @@ async fn a_frozen_server_costs_one_deadline_and_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_killed_within_an_insert_has_each_event_once_after_a_retry() {
-    let (mut server, url) = server().await;
+    let mut server = Mongo::start();
+    let url = server.database();
     let archive = Archive::connect(&url).await.unwrap();
     archive.prepare(LONG).await.unwrap();
     let mut total = 0;
@@ -317,7 +320,8 @@ async fn a_server_killed_within_an_insert_has_each_event_once_after_a_retry() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_away_at_the_start_is_waited_for_by_nobody() {
-    let (mut server, url) = server().await;
+    let mut server = Mongo::start();
+    let url = server.database();
     server.kill();
     let archive = Archive::connect(&url).await.unwrap();
     let started = Instant::now();
@@ -356,55 +360,4 @@ async fn an_error_about_a_url_does_not_have_its_password() {
     assert!(!format!("{archive:?}").contains("secret"));
     let error = archive.insert(&events(1, 0..1), Duration::from_secs(9)).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
-}
-
-/// Not a test: `cargo test --release -p sinks --test real -- --ignored --nocapture measure`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes a quiet machine"]
-async fn measure_inserts() {
-    const N: u128 = 50_000;
-    let (_server, url) = server().await;
-    let mut rates = Vec::new();
-    for round in 0..5 {
-        let archive = Archive::connect(&url).await.unwrap();
-        let events_of = collection(&url).await;
-        events_of.drop().await.unwrap();
-        archive.prepare(LONG).await.unwrap();
-        let some = events(1, 0..N);
-        let started = Instant::now();
-        for part in some.chunks(5_000) {
-            archive.insert(part, LONG).await.unwrap();
-        }
-        let ours = started.elapsed().as_secs_f64();
-        let bytes = events_of.client().database("archive");
-        let stats = bytes.run_command(doc! { "collStats": "job_events" }).await.unwrap();
-
-        // The same documents, ready made.
-        let documents = events_of.clone_with_type::<mongodb::bson::raw::RawDocumentBuf>();
-        let mut cursor = documents.find(doc! {}).await.unwrap();
-        let mut ready = Vec::new();
-        while cursor.advance().await.unwrap() {
-            ready.push(cursor.current().to_owned());
-        }
-        events_of.delete_many(doc! {}).await.unwrap();
-        events_of.drop().await.unwrap();
-        Archive::connect(&url).await.unwrap().prepare(LONG).await.unwrap();
-        let started = Instant::now();
-        for part in ready.chunks(1_000) {
-            documents.insert_many(part).ordered(false).await.unwrap();
-        }
-        let theirs = started.elapsed().as_secs_f64();
-        let rate = |seconds: f64| N as f64 / seconds;
-        rates.push(theirs / ours);
-        println!(
-            "{round}: {:.0}/s, bare {:.0}/s, ratio {:.2}; {} bytes a document, {} on disk",
-            rate(ours),
-            rate(theirs),
-            theirs / ours,
-            stats.get("avgObjSize").unwrap(),
-            stats.get("storageSize").unwrap(),
-        );
-    }
-    rates.sort_by(f64::total_cmp);
-    println!("median ratio {:.2}", rates[2]);
 }

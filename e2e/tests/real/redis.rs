@@ -1,18 +1,19 @@
 //! The views in Redis, and a copy of them in another process.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use contracts::snapshot::{CountRow, Snapshot};
+use e2e::Redis;
 use pipeline::seal::Sealed;
 use redis::{Commands, Connection};
 use sinks::live::Live;
 use sinks::redis::{Error, Follower, Standing, View, Writer};
 use tokio::task::JoinHandle;
 
-use crate::servers::{Server, redis as server, until};
+use crate::support;
 use crate::world::{GRID, World};
 
 /// A pipeline as far as the follower sees it.
@@ -71,15 +72,22 @@ impl Process {
                 let shown = view.read(|copy| {
                     (copy.at(), copy.on_grid(), copy.snapshot(), copy.jobs(), copy.counts())
                 });
-                let Some((at, on_grid, snapshot, (as_of, jobs), cells)) = shown else { continue };
+                let Some((at, on_grid, snapshot, (counted_at, jobs), cells)) = shown else {
+                    continue;
+                };
                 assert_eq!(jobs, cells.iter().map(|row| row.jobs).sum::<u64>());
                 assert_eq!(snapshot.jobs, snapshot.counts.iter().map(|row| row.jobs).sum::<u64>());
                 let snapshots = snapshots.lock().unwrap();
-                assert_eq!(Some(&snapshot), snapshots.get(&snapshot.as_of.unwrap().0));
+                let as_of = snapshot.as_of.unwrap();
+                let was = snapshots.get(&as_of.0);
+                assert!(Some(&snapshot) == was, "{at}: {}", differences(&snapshot, was));
                 // At a grid time the counts are those of the snapshot.
                 match at == on_grid {
-                    true => assert_eq!(cells, snapshot.counts),
-                    false => assert_eq!(Some(&cells), counts.lock().unwrap().get(&as_of.0)),
+                    true => assert!(cells == snapshot.counts, "{at}"),
+                    false => {
+                        let was = counts.lock().unwrap().get(&counted_at.0).cloned();
+                        assert!(Some(cells) == was, "{at}");
+                    }
                 }
                 seen += 1;
             }
@@ -115,6 +123,25 @@ impl Watch {
     }
 }
 
+/// The views in which two snapshots differ, without the rest of them.
+fn differences(a: &Snapshot, b: Option<&Snapshot>) -> String {
+    let Some(b) = b else { return format!("there was none at {:?}", a.as_of) };
+    let json = |snapshot| serde_json::to_value(snapshot).unwrap();
+    let (a, b) = (json(a), json(b));
+    let lines = |v: &serde_json::Value| -> BTreeSet<String> {
+        let views = v.as_object().unwrap().iter();
+        let rows = views.flat_map(|(view, rows)| match rows.as_array() {
+            Some(rows) => rows.iter().map(|row| format!("{view} {row}")).collect(),
+            None => vec![format!("{view} {rows}")],
+        });
+        rows.collect()
+    };
+    let (a, b) = (lines(&a), lines(&b));
+    let some = |set: Vec<&String>| set.into_iter().take(5).cloned().collect::<Vec<_>>();
+    let (more, less) = (some(a.difference(&b).collect()), some(b.difference(&a).collect()));
+    format!("shown {more:#?}, was {less:#?}")
+}
+
 fn client(url: &str) -> Connection {
     redis::Client::open(url).unwrap().get_connection().unwrap()
 }
@@ -123,13 +150,22 @@ fn hash(url: &str) -> BTreeMap<String, String> {
     client(url).hgetall(sinks::redis::SNAPSHOT).unwrap()
 }
 
+/// Waits for what should become true; says how long it took.
+#[track_caller]
+fn until(what: &str, mut condition: impl FnMut() -> bool) -> Duration {
+    let began = Instant::now();
+    support::until(what, || condition().then_some(()));
+    began.elapsed()
+}
+
 async fn pause(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_view_shows_was_true_at_its_tick() {
-    let (_server, url) = server();
+    let server = Redis::start();
+    let url = server.url();
     for seed in 0..5 {
         client(&url).flushall::<()>().unwrap();
         let mut process = Process::start(&url, 1, seed);
@@ -153,7 +189,8 @@ async fn whatever_a_view_shows_was_true_at_its_tick() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_flush_everything_is_written_anew() {
-    let (_server, url) = server();
+    let server = Redis::start();
+    let url = server.url();
     let mut process = Process::start(&url, 1, 7);
     let view = Arc::new(View::open(&url).unwrap());
     let watch = process.watch(&view);
@@ -183,7 +220,8 @@ async fn after_a_flush_everything_is_written_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_kill_everything_is_written_anew() {
-    let (mut server, url) = server();
+    let mut server = Redis::start();
+    let url = server.url();
     let mut process = Process::start(&url, 1, 8);
     let view = Arc::new(View::open(&url).unwrap());
     let watch = process.watch(&view);
@@ -208,7 +246,8 @@ async fn after_a_kill_everything_is_written_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_view_says_since_when_it_is_stale() {
-    let (mut server, url) = server();
+    let mut server = Redis::start();
+    let url = server.url();
     let view = View::open(&url).unwrap();
     pause(300).await;
     assert_eq!(view.standing(), Standing::Empty);
@@ -218,10 +257,13 @@ async fn a_view_says_since_when_it_is_stale() {
     process.batch();
     process.shown_by(&view);
     // Nothing changes, and time goes on: that is told.
-    for _ in 0..50 {
+    for n in 0..50 {
         let sealed = process.world.idle();
         process.durable(&sealed);
         pause(100).await;
+        if n < 12 {
+            continue;
+        }
         assert_eq!(view.standing(), Standing::Current);
         let behind = process.live.read().unwrap().as_of().0 - view.as_of().unwrap().0;
         assert!(behind <= 1_500_000, "{behind} µs");
@@ -237,7 +279,8 @@ async fn a_view_says_since_when_it_is_stale() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_generation_never_overwrites_a_newer_one() {
-    let (_server, url) = server();
+    let server = Redis::start();
+    let url = server.url();
     let mut old = Process::start(&url, 1, 10);
     let view = View::open(&url).unwrap();
     old.batch();
@@ -263,12 +306,15 @@ async fn an_older_generation_never_overwrites_a_newer_one() {
 
     new.batch();
     new.shown_by(&view);
-    assert_eq!(hash(&url)["generation"], "2");
+    until("the newer one has written anew", || {
+        hash(&url).get("generation").is_some_and(|generation| generation == "2")
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_first_after_a_flush_does_not_matter() {
-    let (_server, url) = server();
+    let server = Redis::start();
+    let url = server.url();
     let mut old = Process::start(&url, 1, 13);
     old.batch();
     let view = View::open(&url).unwrap();
@@ -284,7 +330,8 @@ async fn who_comes_first_after_a_flush_does_not_matter() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_redis_delays_nobody() {
-    let (mut server, url) = server();
+    let mut server = Redis::start();
+    let url = server.url();
     let mut process = Process::start(&url, 1, 15);
     let view = View::open(&url).unwrap();
     process.batch();
@@ -309,7 +356,8 @@ async fn a_frozen_redis_delays_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_of_the_keys_alone_finds_the_numbers() {
-    let (_server, url) = server();
+    let server = Redis::start();
+    let url = server.url();
     let mut process = Process::start(&url, 3, 16);
     {
         let mut live = process.live.write().unwrap();
@@ -360,56 +408,4 @@ fn an_error_about_a_url_does_not_have_its_password() {
     let live = Arc::new(RwLock::new(Live::new(GRID)));
     let Err(error) = Writer::new("http://user:secret@host:x/", 1, live) else { panic!() };
     assert!(!format!("{error} {error:?}").contains("secret"));
-}
-
-/// Not a test: `cargo test --release -p sinks --test real -- --ignored --nocapture measure`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes a quiet machine"]
-async fn measure_writes() {
-    let (_server, url): (Server, String) = server();
-    for n in [10, 100, 1_000] {
-        let ticks = 20_000 / n;
-        let mut process = Process::start(&url, 1, 1);
-        until("it has begun", || process.follower.progress().writes > 0);
-        let batches: Vec<_> = (0..ticks).map(|_| process.world.tick(20_000, n)).collect();
-        let moved: usize = batches
-            .iter()
-            .map(|b| b.counts.len() + b.latency.len() + b.throughput.len() + b.alerts.len())
-            .sum();
-        let started = Instant::now();
-        for sealed in &batches {
-            process.live.write().unwrap().apply(sealed);
-            process.follower.offer(sealed);
-            // One write each, as at a tick every few ms.
-            while !sealed.counts.is_empty() && process.follower.progress().tick + 1 < sealed.upper {
-                tokio::task::yield_now().await;
-            }
-        }
-        let ours = started.elapsed();
-        // The same rows as a bare client writes them: a pipeline of a MULTI with HSET and XADD.
-        let bare = redis::Client::open(&*url).unwrap();
-        let mut bare = bare.get_multiplexed_async_connection().await.unwrap();
-        bare.set_response_timeout(Duration::from_secs(5));
-        let started = Instant::now();
-        for (i, sealed) in batches.iter().enumerate() {
-            let mut pipe = redis::pipe();
-            pipe.atomic();
-            let row = "{\"state\":\"COMPLETED\",\"type\":\"t\",\"queue\":\"q\",\"worker\":\"w\",\"jobs\":1}";
-            let rows = sealed.counts.len() / 2;
-            for row_n in 0..rows {
-                pipe.hset("bare", format!("counts:[\"COMPLETED\",\"t{row_n}\",\"q\",\"w\"]"), row);
-            }
-            pipe.xadd("bare:deltas", format!("1-{}", i + 1), &[("delta", row.repeat(rows))]);
-            pipe.query_async::<()>(&mut bare).await.unwrap();
-        }
-        let theirs = started.elapsed();
-        println!(
-            "{ticks} ticks of up to {n} cells, {moved} updates: ours {ours:?} ({:.0} µs a tick), bare {theirs:?} ({:.0} µs)",
-            ours.as_secs_f64() * 1e6 / ticks as f64,
-            theirs.as_secs_f64() * 1e6 / ticks as f64,
-        );
-        drop(process.follower);
-        process.writer.await.unwrap().unwrap();
-        client(&url).flushall::<()>().unwrap();
-    }
 }
