@@ -210,6 +210,10 @@ impl Api {
             starting @ (Readiness::Starting { .. } | Readiness::Standby) => {
                 Err(Problem::not_ready(starting))
             }
+            // The copy of another process' views has not come yet.
+            _ if self.app.views.stale_since() == Some(Micros::default()) => {
+                Err(Problem::not_ready(Readiness::Away("the pipeline, or Redis,")))
+            }
             Readiness::Away(_) | Readiness::Ready | Readiness::Draining => Ok(()),
         }
     }

@@ -34,10 +34,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn register(
-        registry: &Registry,
-        views: &Views,
-    ) -> prometheus::Result<Metrics> {
+    pub(crate) fn register(registry: &Registry, views: &Views) -> prometheus::Result<Metrics> {
         let submitted = IntCounterVec::new(
             Opts::new("gateway_jobs_submitted_total", "Valid jobs submitted, by type."),
             &["type"],

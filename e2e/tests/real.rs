@@ -10,10 +10,10 @@ mod harness;
 mod leftovers;
 #[path = "real/mongo.rs"]
 mod mongo;
-#[path = "real/redis.rs"]
-mod redis;
 #[path = "real/postgres.rs"]
 mod postgres;
+#[path = "real/redis.rs"]
+mod redis;
 #[path = "real/support.rs"]
 mod support;
 #[allow(dead_code, reason = "not everyone needs all of it")]

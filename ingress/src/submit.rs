@@ -138,7 +138,10 @@ impl Submitter {
     pub fn new(
         deliver: impl Fn(Delivery) -> Result<(), SubmitError> + Send + Sync + 'static,
     ) -> Submitter {
-        Submitter { to: To::Engine(Arc::new(deliver)), room: Arc::new(Semaphore::new(MAX_UNSETTLED)) }
+        Submitter {
+            to: To::Engine(Arc::new(deliver)),
+            room: Arc::new(Semaphore::new(MAX_UNSETTLED)),
+        }
     }
 
     /// A submitter that publishes events; they are durable when the broker has confirmed them.

@@ -68,8 +68,7 @@ impl Core {
         let told = |recovered, of| {
             progress.send_replace(Readiness::Starting { recovered, of });
         };
-        let tick =
-            restore(&mut *store, recovery, &mut *reader, &pipeline, &msgs, &live, told)?;
+        let tick = restore(&mut *store, recovery, &mut *reader, &pipeline, &msgs, &live, told)?;
         let follower = follower()?;
 
         let (groups, received) = mpsc::channel();

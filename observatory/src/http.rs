@@ -14,9 +14,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
 /// A socket that listens.
 pub(crate) async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(listen).await.with_context(|| {
-        format!("cannot listen on {listen}; choose another address with --listen")
-    })
+    TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))
 }
 
 /// A server that answers.

@@ -90,7 +90,10 @@ pub(crate) fn consumer(registry: &Registry, status: Arc<Status>) -> Result<(), p
     registry.register(Box::new(ConsumerMetrics {
         unacked: gauge("observatory_unacked", "Deliveries that are not acknowledged.")?,
         deliveries: gauge("observatory_deliveries_total", "Deliveries taken.")?,
-        redelivered: gauge("observatory_redelivered_total", "Deliveries taken not for the first time.")?,
+        redelivered: gauge(
+            "observatory_redelivered_total",
+            "Deliveries taken not for the first time.",
+        )?,
         sessions: gauge("observatory_broker_sessions_total", "Connections made to consume.")?,
         faults: IntGaugeVec::new(
             Opts::new("observatory_broker_faults_total", "What ended a session, by kind."),

@@ -85,12 +85,8 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
     let archive = Archive::connect(&mongodb).await.context("--mongodb-url")?;
     let (inbox, msgs) = mpsc::channel();
     let live = Arc::new(RwLock::new(Live::new(GRID.as_micros() as u64)));
-    let core = Core {
-        inbox: inbox.clone(),
-        live,
-        metrics: metrics.clone(),
-        n_workers: args.workers,
-    };
+    let core =
+        Core { inbox: inbox.clone(), live, metrics: metrics.clone(), n_workers: args.workers };
     let opening = Opening { postgres, redis, archive, progress: readiness.clone() };
     let start = tokio::task::spawn_blocking(move || opening.start(core, msgs, rules));
     let mut ended = tokio::select! {
@@ -201,7 +197,8 @@ impl Opening {
         let live = Arc::clone(&core.live);
         let stores = Stores { store: Box::new(store), reader: Box::new(reader), recovery };
         let follower = move || {
-            let (follower, writer) = Writer::new(&redis, generation, live).context("--redis-url")?;
+            let (follower, writer) =
+                Writer::new(&redis, generation, live).context("--redis-url")?;
             runtime.spawn(writer.run());
             Ok(Some(follower))
         };

@@ -104,12 +104,8 @@ async fn serve(args: &Args, data: &DataDir, rules: Option<RulesFile>) -> anyhow:
     let mut server = Server::start(listener, api::router(app));
     tracing::info!("listening on http://{address}");
 
-    let core = Core {
-        inbox: inbox.clone(),
-        live,
-        metrics: metrics.clone(),
-        n_workers: args.workers,
-    };
+    let core =
+        Core { inbox: inbox.clone(), live, metrics: metrics.clone(), n_workers: args.workers };
     let unfinished = store.unfinished_work()?;
     let reader = store.reader().context("cannot read the store")?;
     let stores = Stores { store: Box::new(store), reader: Box::new(reader), recovery };

@@ -65,8 +65,12 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     let name = "observatory worker";
     let publisher = Publisher::start(amqp::publisher::Config::new(broker.clone(), name));
     let submitter = Submitter::to_broker(publisher);
-    let worker =
-        ReferenceWorker::new(submitter, args.habits.clone(), args.concurrency.get().into(), metrics.clone());
+    let worker = ReferenceWorker::new(
+        submitter,
+        args.habits.clone(),
+        args.concurrency.get().into(),
+        metrics.clone(),
+    );
     let config = amqp::consumer::Config {
         queue: topology::CREATED.into(),
         prefetch: args.concurrency,

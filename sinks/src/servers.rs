@@ -63,7 +63,10 @@ impl Servers {
     }
 
     /// Archives and commits side by side; says what became of each.
-    fn side_by_side(&mut self, commit: &Commit) -> (Result<Archived, mongo::Error>, Result<(), Error>) {
+    fn side_by_side(
+        &mut self,
+        commit: &Commit,
+    ) -> (Result<Archived, mongo::Error>, Result<(), Error>) {
         let (archive, runtime) = (&self.archive, &self.runtime);
         let postgres = &mut self.postgres;
         std::thread::scope(|scope| {
