@@ -14,6 +14,8 @@ mod mongo;
 mod postgres;
 #[path = "real/redis.rs"]
 mod redis;
+#[path = "real/roles.rs"]
+mod roles;
 #[path = "real/support.rs"]
 mod support;
 #[allow(dead_code, reason = "not everyone needs all of it")]

@@ -7,7 +7,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use contracts::{JobId, Micros};
+use contracts::JobId;
 use e2e::Servers;
 use pipeline::Tick;
 use sinks::commit::Commit;
@@ -463,7 +463,7 @@ fn row(n: u8) -> SpillRow {
     SpillRow {
         key: format!("key-{n}"),
         job: JobId::from_u128(n.into()),
-        occurred_at: Micros(1_795_255_200_123_456 + i64::from(n)),
+        occurred_at: 1_795_255_200_123_456 + i64::from(n),
         tick: Tick::from(n),
         late: n.is_multiple_of(2),
         body: vec![n, 0, 255],
