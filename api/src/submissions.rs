@@ -24,7 +24,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use contracts::decode::MAX_BODY_BYTES;
 use contracts::view::{BatchAccepted, JobAccepted, RejectedElement};
-use contracts::{Batch, Event, Micros, Reason, Rejection};
+use contracts::{Batch, Event, Reason, Rejection};
 use ingress::ahead::in_time;
 use ingress::gateway;
 use ingress::submit::Submitted;
