@@ -19,8 +19,8 @@
 //! What is not an envelope's is in `_observatory`: `tick`, `late`, and `body`, the bytes as
 //! received. The body is kept always, though most can be made from the fields again: the
 //! archive is what `verify` and a replay trust, and must not depend on how this or a later version
-//! writes a double, on white space, or on what was escaped above. It nearly doubles a document as it
-//! crosses the wire; on disk, compressed with its twin beside it, it adds about a third.
+//! writes a double, on white space, or on what was escaped above. That doubles a document (1,125
+//! bytes instead of 611 for a common event, and 171 instead of 95 on disk, where it is compressed).
 //!
 //! # Invariants
 //!

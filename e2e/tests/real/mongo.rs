@@ -269,11 +269,11 @@ async fn a_frozen_server_costs_one_deadline_and_loses_nothing() {
     let error = archive.insert(&some, second).await.unwrap_err();
     let took = started.elapsed();
     assert!(matches!(error, Error::Late(_)) && error.passes(), "{error}");
-    assert!(took >= second && took < Duration::from_millis(1_300), "{took:?}");
+    assert!(took >= second && took < 2 * second, "{took:?}");
     // The next do not wait: there is nothing to hope for.
     let started = Instant::now();
     assert!(matches!(archive.insert(&some, second).await, Err(Error::Busy)));
-    assert!(started.elapsed() < Duration::from_millis(100));
+    assert!(started.elapsed() < second / 2);
     server.cont();
     let found = retried(&archive, &some).await;
     assert_eq!(found, archived(3_000, 0, 0));
@@ -326,7 +326,7 @@ async fn a_server_that_is_away_at_the_start_is_waited_for_by_nobody() {
     let archive = Archive::connect(&url).await.unwrap();
     let started = Instant::now();
     let error = archive.insert(&events(1, 0..1), Duration::from_secs(1)).await.unwrap_err();
-    assert!(error.passes() && started.elapsed() < Duration::from_millis(1_300), "{error}");
+    assert!(error.passes() && started.elapsed() < Duration::from_secs(2), "{error}");
     server.restart();
     assert_eq!(retried(&archive, &events(1, 0..1)).await, archived(1, 0, 0));
 }

@@ -337,16 +337,17 @@ async fn a_frozen_redis_delays_nobody() {
     process.batch();
     process.shown_by(&view);
     server.stop();
-    let mut slowest = Duration::ZERO;
+    let mut offering = Duration::ZERO;
     for _ in 0..500 {
         let sealed = process.world.batch(20);
         process.live.write().unwrap().apply(&sealed);
         let started = Instant::now();
         process.follower.offer(&sealed);
-        slowest = slowest.max(started.elapsed());
+        offering += started.elapsed();
     }
     assert!(process.follower.progress().dropped > 300);
-    assert!(slowest < Duration::from_millis(50), "{slowest:?}");
+    // Waiting for as little as one answer would have taken all of five seconds.
+    assert!(offering < Duration::from_secs(2), "{offering:?}");
     pause(500).await;
     server.cont();
     process.batch();

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use ::redis::aio::ConnectionManager;
@@ -16,7 +16,8 @@ use ::redis::{Client, cmd};
 use contracts::{Micros, Reason};
 use pipeline::Tick;
 use pipeline::seal::Sealed;
-use tokio::sync::mpsc::{self, Receiver, Sender, error::TryRecvError};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::fields::{Fields, all_time, json};
@@ -40,7 +41,7 @@ const SCRIPT: &str = include_str!("write.lua");
 pub struct Follower {
     batches: Sender<(u64, Batch)>,
     offered: Arc<AtomicU64>,
-    progress: Arc<Mutex<Progress>>,
+    progress: watch::Sender<Progress>,
 }
 
 impl Follower {
@@ -56,13 +57,18 @@ impl Follower {
         let n = self.offered.fetch_add(1, Ordering::AcqRel) + 1;
         // The number that is missing in the queue tells the writer. Its end ends nothing here.
         if self.batches.try_send((n, batch)).is_err() {
-            self.progress.lock().unwrap_or_else(PoisonError::into_inner).dropped += 1;
+            self.progress.send_modify(|progress| progress.dropped += 1);
         }
     }
 
     /// How far the writer has come.
     pub fn progress(&self) -> Progress {
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.progress.borrow()
+    }
+
+    /// The same, to be waited for.
+    pub fn watch(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
     }
 }
 
@@ -88,7 +94,9 @@ pub struct Writer {
     live: Arc<RwLock<Live>>,
     batches: Receiver<(u64, Batch)>,
     offered: Arc<AtomicU64>,
-    progress: Arc<Mutex<Progress>>,
+    progress: watch::Sender<Progress>,
+    /// That Redis is away has been told once, also if it never was there.
+    told_away: bool,
 }
 
 /// What Redis holds, as far as we know.
@@ -145,13 +153,12 @@ impl Writer {
         let connection = connect(&client)?;
         let (sender, batches) = mpsc::channel(QUEUE);
         let offered = Arc::new(AtomicU64::new(0));
-        let progress = Arc::new(Mutex::new(Progress::default()));
-        let follower = Follower {
-            batches: sender,
-            offered: Arc::clone(&offered),
-            progress: Arc::clone(&progress),
-        };
-        let writer = Writer { client, connection, generation, live, batches, offered, progress };
+        let progress = watch::Sender::new(Progress::default());
+        let follower =
+            Follower { batches: sender, offered: Arc::clone(&offered), progress: progress.clone() };
+        let told_away = false;
+        let writer =
+            Writer { client, connection, generation, live, batches, offered, progress, told_away };
         Ok((follower, writer))
     }
 
@@ -212,8 +219,7 @@ impl Writer {
             }
             received = self.batches.try_recv();
         }
-        // That the follower is gone is found out at the next call.
-        debug_assert!(matches!(received, Err(TryRecvError::Empty | TryRecvError::Disconnected)));
+        // If the follower is gone, the next call finds out.
         Taken::Write(Box::new(known), gathered)
     }
 
@@ -373,24 +379,27 @@ impl Writer {
     }
 
     fn wrote(&self, known: &Held, rebuilt: bool) {
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        if !progress.connected {
-            tracing::info!(tick = known.top.tick, "redis has all views");
-        }
-        progress.connected = true;
-        progress.tick = known.top.tick;
-        progress.writes += 1;
-        progress.rebuilds += u64::from(rebuilt);
+        self.progress.send_modify(|progress| {
+            if !progress.connected {
+                tracing::info!(tick = known.top.tick, "redis has all views");
+            }
+            progress.connected = true;
+            progress.tick = known.top.tick;
+            progress.writes += 1;
+            progress.rebuilds += u64::from(rebuilt);
+        });
     }
 
     /// Tells it once, and leaves the connection: an answer may be on its way on it for ever.
     fn away(&mut self, error: &Error) -> Result<(), Error> {
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        if progress.connected || progress.rebuilds == 0 && progress.writes == 0 {
-            // Nothing depends on Redis, but other processes show old numbers.
-            tracing::warn!(error = error as &dyn std::error::Error, "redis is away");
-        }
-        progress.connected = false;
+        self.progress.send_if_modified(|progress| {
+            if progress.connected || !self.told_away {
+                // Nothing depends on Redis, but other processes show old numbers.
+                tracing::warn!(error = error as &dyn std::error::Error, "redis is away");
+            }
+            std::mem::take(&mut progress.connected)
+        });
+        self.told_away = true;
         self.connection = connect(&self.client)?;
         Ok(())
     }
