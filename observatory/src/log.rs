@@ -11,6 +11,9 @@ pub(crate) fn start() {
         .with_default_directive(LevelFilter::INFO.into())
         .with_env_var("OBSERVATORY_LOG")
         .from_env_lossy();
+    // The client library of RabbitMQ logs whole bodies as warnings, and logins as traces.
+    let quiet = "lapin=error".parse().map(|directive| filter.clone().add_directive(directive));
+    let filter = quiet.unwrap_or(filter);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -196,9 +196,8 @@ fn a_pipeline_that_is_killed_again_and_again_loses_nothing_and_counts_nothing_tw
     }
     assert_eq!(accepted, 200 * kills);
     all_completed(&api, accepted);
-    let letters = until("the queue of dead letters is known", || {
-        world.vhost.queue("jobs.failed.validation")
-    });
+    let letters =
+        until("the queue of dead letters is known", || world.vhost.queue("jobs.failed.validation"));
     assert_eq!(letters.ready, 0, "a valid event is a dead letter");
 }
 
