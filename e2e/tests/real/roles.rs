@@ -20,11 +20,11 @@ fn program() -> &'static PathBuf {
         let output = command.stderr(Stdio::inherit()).output().unwrap();
         assert!(output.status.success(), "the program cannot be built");
         let messages = String::from_utf8(output.stdout).unwrap();
-        let paths = messages.lines().filter_map(|line| {
+        let mut paths = messages.lines().filter_map(|line| {
             let message: Value = serde_json::from_str(line).ok()?;
             message["executable"].as_str().map(PathBuf::from)
         });
-        paths.last().expect("cargo names the program")
+        paths.next_back().expect("cargo names the program")
     })
 }
 
