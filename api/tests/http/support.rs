@@ -26,7 +26,7 @@ use tower::ServiceExt;
 pub(crate) const NOW: Micros = Micros(1_795_255_200_000_000);
 
 /// What becomes of the deliveries.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) enum Deliveries {
     /// They become durable at once.
     Durable,
@@ -51,11 +51,11 @@ struct Engine {
 
 impl Engine {
     fn take(&mut self, delivery: Delivery) -> Result<(), SubmitError> {
-        match self.deliveries {
+        match &self.deliveries {
             Deliveries::Durable => self.make_durable(delivery),
             Deliveries::Lost => drop(delivery),
             Deliveries::Kept => self.kept.push(delivery),
-            Deliveries::Refused(error) => return Err(error),
+            Deliveries::Refused(error) => return Err(error.clone()),
             Deliveries::Faulty => panic!("a secret of the inside"),
         }
         Ok(())
