@@ -51,6 +51,10 @@ impl Readers {
         });
         match reading.await {
             Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) if error.passes() => {
+                tracing::warn!(%error, "cannot read the store now");
+                Err(Problem::store_away())
+            }
             Ok(Err(error)) => {
                 tracing::error!(%error, "cannot read the store");
                 Err(Problem::internal())

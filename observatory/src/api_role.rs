@@ -69,6 +69,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
             rejected.with_label_values(&[reason.as_str()]).inc();
         }),
         metrics: metrics.registry.clone(),
+        default_rules: crate::core::DEFAULT_RULES,
         demo: false,
         clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),
         hosts: Hosts::bound_to(address),

@@ -80,6 +80,10 @@ impl Core {
     }
 }
 
+/// The rules that the program brings along.
+pub(crate) const DEFAULT_RULES: &str = include_str!("rules/default.yaml");
+pub(crate) const DEMO_RULES: &str = include_str!("rules/demo.yaml");
+
 /// The rules to judge: those given, else those of the last start that was given some, else ours.
 pub(crate) fn rules_in_force(
     store: &mut dyn Store,
@@ -93,8 +97,8 @@ pub(crate) fn rules_in_force(
     }
     let (yaml, origin) = match kept {
         Some(yaml) => (yaml, "the rules kept from the last start"),
-        None if demo => (include_str!("rules/demo.yaml").to_owned(), "the rules of the demo"),
-        None => (include_str!("rules/default.yaml").to_owned(), "the default rules"),
+        None if demo => (DEMO_RULES.to_owned(), "the rules of the demo"),
+        None => (DEFAULT_RULES.to_owned(), "the default rules"),
     };
     Ok(rules_file::parse(yaml, origin)?.rules)
 }

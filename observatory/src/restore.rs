@@ -29,6 +29,7 @@ pub(crate) fn restore(
     mut progress: impl FnMut(u64, u64),
 ) -> anyhow::Result<Tick> {
     let started = Instant::now();
+    live.write().unwrap_or_else(PoisonError::into_inner).generation = recovery.generation;
     // At a grid time, so that the first snapshot has all of it.
     let tick = grid_time(now().max(recovery.frontier), GRID.as_micros() as Tick);
     pipeline.restore(tick, recovery.kept)?;

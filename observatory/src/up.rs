@@ -23,7 +23,7 @@ use sinks::store::Store as _;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
-use crate::core::{Core, Stores, rules_in_force};
+use crate::core::{Core, DEFAULT_RULES, DEMO_RULES, Stores, rules_in_force};
 use crate::data_dir::{self, DataDir};
 use crate::demo;
 use crate::engine::{self, GRID, Msg};
@@ -96,6 +96,7 @@ async fn serve(args: &Args, data: &DataDir, rules: Option<RulesFile>) -> anyhow:
         work: work.clone(),
         reject: rejections(inbox.clone()),
         metrics: metrics.registry.clone(),
+        default_rules: if args.demo { DEMO_RULES } else { DEFAULT_RULES },
         demo: args.demo,
         clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),
         hosts: Hosts::bound_to(address),

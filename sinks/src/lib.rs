@@ -3,10 +3,13 @@
 mod changes;
 pub mod commit;
 pub mod deltas;
+pub mod feed;
 pub mod fold;
 pub mod live;
+pub mod merge;
 pub mod mongo;
 pub mod postgres;
+pub mod query;
 pub mod redis;
 pub mod servers;
 pub mod sqlite;
