@@ -17,11 +17,11 @@ fn the_mark_waits_for_the_slowest() {
     let mut low_water = delivered(4);
     for tag in [2, 3, 4] {
         low_water.decide(tag, Settled);
-        assert_eq!(low_water.take_mark(), []);
+        assert!(low_water.take_mark().is_empty());
     }
     low_water.decide(1, Settled);
     assert_eq!(low_water.take_mark(), [1, 2, 3, 4]);
-    assert_eq!(low_water.take_mark(), []);
+    assert!(low_water.take_mark().is_empty());
     assert_eq!(low_water.n_unacked(), 0);
 }
 
@@ -30,7 +30,7 @@ fn the_mark_is_never_on_what_was_requeued() {
     let mut low_water = delivered(3);
     assert_eq!(low_water.decide(3, Requeued), Some(3));
     assert_eq!(low_water.decide(1, Requeued), Some(1));
-    assert_eq!(low_water.take_mark(), []);
+    assert!(low_water.take_mark().is_empty());
     low_water.decide(2, Settled);
     assert_eq!(low_water.take_mark(), [2]);
     assert!(low_water.is_settled());
