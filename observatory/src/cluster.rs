@@ -34,7 +34,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 const MAGIC: u64 = u64::from_be_bytes(*b"observ01");
 
 #[derive(clap::Args, Clone)]
-pub(crate) struct Args {
+pub(crate) struct Cluster {
     /// Processes that share the work, each with as many workers.
     #[arg(long, env = "OBSERVATORY_PROCESSES", default_value_t = 1)]
     processes: usize,
@@ -53,10 +53,10 @@ pub(crate) struct Place {
     addresses: Vec<String>,
 }
 
-impl Args {
+impl Cluster {
     /// The place that is meant; none if this process is alone.
     pub(crate) fn place(&self) -> anyhow::Result<Option<Place>> {
-        let Args { processes, process, hostfile } = self;
+        let Cluster { processes, process, hostfile } = self;
         ensure!(
             process < processes,
             "--process is to be less than --processes, which is {processes}"
@@ -349,7 +349,7 @@ mod tests {
 
     #[test]
     fn the_place_of_a_process_must_be_among_them() {
-        let args = |processes, process| Args { processes, process, hostfile: None };
+        let args = |processes, process| Cluster { processes, process, hostfile: None };
         assert_eq!(args(1, 0).place().unwrap(), None);
         assert!(args(2, 2).place().is_err());
         let place = args(2, 1).place().unwrap().unwrap();

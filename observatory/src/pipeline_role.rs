@@ -22,7 +22,7 @@ use sinks::mongo::Archive;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 
-use crate::cluster::{self, Place};
+use crate::cluster::{Cluster, Place};
 use crate::core::Core;
 use crate::engine::{GRID, Msg};
 use crate::http::{self, Server};
@@ -51,7 +51,7 @@ pub(crate) struct Args {
     #[arg(long, env = "OBSERVATORY_WORKERS", default_value_t = 1)]
     workers: usize,
     #[command(flatten)]
-    cluster: cluster::Args,
+    cluster: Cluster,
     /// Deliveries that may be unacknowledged.
     #[arg(long, env = "OBSERVATORY_PREFETCH", default_value = "2000")]
     prefetch: NonZeroU16,
