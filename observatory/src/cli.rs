@@ -51,3 +51,15 @@ pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     drop(writeln!(io::stderr(), "{message}"));
     ExitCode::FAILURE
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_has_no_contradictions() {
+        Cli::command().debug_assert();
+    }
+}

@@ -179,7 +179,8 @@ impl Replay {
         }
         self.clock = clock;
         if let Some(rules) = self.rules.take() {
-            self.pipeline.rules(clock, rules.into_iter().map(|rule| (rule, 1)).collect())?;
+            self.pipeline
+                .orders(clock, rules.into_iter().map(|rule| (rule.into(), 1)).collect())?;
         }
         self.open.push(Input::Fact(fact));
         Ok(())

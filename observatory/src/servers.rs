@@ -2,8 +2,10 @@
 //!
 //! A URL may hold a password, so none is ever shown.
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
+use api::Readiness;
 use ingress::amqp;
+use tokio::sync::watch;
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct Urls {
@@ -40,9 +42,68 @@ impl Urls {
     }
 }
 
-/// A URL by its flag, its plain variable, or the variable that every option has.
+/// The servers of a process that does without those that are not named.
+pub(crate) struct Optional {
+    pub(crate) broker: Option<amqp::Url>,
+    /// PostgreSQL and MongoDB, which are one store.
+    pub(crate) stores: Option<(String, String)>,
+    pub(crate) redis: Option<String>,
+}
+
+impl Urls {
+    /// Whichever are given.
+    pub(crate) fn optional(&self) -> anyhow::Result<Optional> {
+        let Urls { rabbitmq_url, postgres_url, redis_url, mongodb_url } = self;
+        let broker = match given_as(rabbitmq_url, "RABBITMQ_URL") {
+            Some(url) => Some(url.parse().context("--rabbitmq-url")?),
+            None => None,
+        };
+        let postgres = given_as(postgres_url, "POSTGRES_URL");
+        let stores = match (postgres, given_as(mongodb_url, "MONGODB_URL")) {
+            (Some(postgres), Some(mongodb)) => Some((postgres, mongodb)),
+            (None, None) => None,
+            (Some(_), None) => bail!(
+                "PostgreSQL keeps no events: give --mongodb-url too, or neither for the embedded store"
+            ),
+            (None, Some(_)) => bail!(
+                "MongoDB keeps events alone: give --postgres-url too, or neither for the embedded store"
+            ),
+        };
+        Ok(Optional { broker, stores, redis: given_as(redis_url, "REDIS_URL") })
+    }
+}
+
 fn needed(given: &Option<String>, variable: &str, flag: &str) -> anyhow::Result<String> {
+    given_as(given, variable)
+        .ok_or_else(|| anyhow!("{flag} is needed here: give it, or set {variable}"))
+}
+
+/// A URL by its flag, its plain variable, or the variable that every option has.
+fn given_as(given: &Option<String>, variable: &str) -> Option<String> {
     let prefixed = || std::env::var(format!("OBSERVATORY_{variable}")).ok();
-    let url = given.clone().or_else(prefixed).filter(|url| !url.is_empty());
-    url.ok_or_else(|| anyhow!("{flag} is needed here: give it, or set {variable}"))
+    given.clone().or_else(prefixed).filter(|url| !url.is_empty())
+}
+
+/// Keeps a role ready while the broker is there.
+pub(crate) async fn follow_broker(
+    mut state: watch::Receiver<amqp::State>,
+    readiness: watch::Sender<Readiness>,
+) {
+    loop {
+        let now = match *state.borrow_and_update() {
+            amqp::State::Connected => Readiness::Ready,
+            amqp::State::Blocked => Readiness::Away("the broker, which blocks publishers,"),
+            amqp::State::Away(_) => Readiness::Away("the broker"),
+        };
+        readiness.send_if_modified(|readiness| {
+            let changes = *readiness != Readiness::Draining && *readiness != now;
+            if changes {
+                *readiness = now;
+            }
+            changes
+        });
+        if state.changed().await.is_err() {
+            return;
+        }
+    }
 }

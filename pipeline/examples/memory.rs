@@ -42,7 +42,7 @@ fn main() {
         ..Config::default()
     };
     let mut graph = Graph::build(&mut worker, &config);
-    graph.rule(support::START as Tick, support::hundred_rules());
+    graph.order(support::START as Tick, support::hundred_rules());
     let before = resident();
     let (mut longest, mut at) = (Duration::ZERO, 0);
     let mut created = 0;

@@ -97,6 +97,18 @@ impl Postgres {
         Reader::new(self.server.clone(), self.runtime.clone())
     }
 
+    /// The end of a process that belongs to the writer of `generation`: it can do nothing but
+    /// [`Writer::spill`].
+    pub fn spiller(&self, generation: i64) -> Writer {
+        Writer {
+            server: self.server.clone(),
+            runtime: self.runtime.clone(),
+            mine: Mine { generation, left: Tick::MAX },
+            session: None,
+            lease: Lease::default(),
+        }
+    }
+
     /// Waits until no other writer is at work, and takes the next generation.
     ///
     /// `waiting` is told every [`POLL`] that it waits still, and may have it stop: then there is no
