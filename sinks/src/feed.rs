@@ -40,7 +40,7 @@ const IDLE: Duration = Duration::from_secs(1);
 pub enum News {
     /// What was told before does not lead on: the next deltas build on the snapshot of this time.
     Anew(Position),
-    Delta(Position, Delta),
+    Delta(Position, Box<Delta>),
 }
 
 /// Follows the views.
@@ -158,7 +158,7 @@ impl Here {
                 between.delta.rejected = aside.rejected.clone();
                 self.known = Some(Known { generation, deltas, aside });
                 let at = Position { generation, tick: between.tick };
-                return vec![News::Anew(base), News::Delta(at, between.delta)];
+                return vec![News::Anew(base), News::Delta(at, Box::new(between.delta))];
             }
         };
         drop(live);
@@ -190,14 +190,14 @@ impl Known {
             delta.rejected = aside.rejected.clone();
         }
         self.aside = aside;
-        Some(News::Delta(at, delta))
+        Some(News::Delta(at, Box::new(delta)))
     }
 }
 
 /// Where a copy is, if it is anywhere yet, and what happens to it from then on.
 fn begin(view: &View) -> (Vec<News>, broadcast::Receiver<Change>) {
     let (begun, changes) = view.follow();
-    let news = begun.map(|(base, at, since)| vec![News::Anew(base), News::Delta(at, since)]);
+    let news = begun.map(|(base, at, since)| vec![News::Anew(base), News::Delta(at, Box::new(since))]);
     (news.unwrap_or_default(), changes)
 }
 
@@ -223,7 +223,7 @@ async fn gather(changes: &mut broadcast::Receiver<Change>) -> Option<News> {
             Err(TryRecvError::Lagged(_) | TryRecvError::Closed) => return None,
         };
     }
-    told.map(|(at, delta)| News::Delta(at, delta))
+    told.map(|(at, delta)| News::Delta(at, Box::new(delta)))
 }
 
 /// The snapshot that deltas are folded onto, with its id.
