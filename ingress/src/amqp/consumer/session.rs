@@ -52,7 +52,11 @@ impl<H: FnMut(Raw, Settle) + Send> Supervisor<H> {
         stop: &mut oneshot::Receiver<Duration>,
     ) -> Result<(), Fault> {
         let Config { url: broker, queue, prefetch, .. } = &self.config;
-        let (mut deliveries, backlog) = begin(&connection.channel, queue, *prefetch).await?;
+        let channel = connection.channel.clone();
+        let (mut deliveries, backlog) = tokio::select! {
+            begun = begin(&channel, queue, *prefetch) => begun?,
+            fault = lost(connection) => return Err(fault),
+        };
         self.status.sessions.fetch_add(1, Ordering::Relaxed);
         self.status.backlog.store(backlog, Ordering::Relaxed);
         self.state.send_replace(State::Connected);
@@ -61,36 +65,67 @@ impl<H: FnMut(Raw, Settle) + Send> Supervisor<H> {
         let (verdicts, mut decided) = mpsc::unbounded_channel();
         let most = u64::from(self.config.prefetch.get() / 4).clamp(1, ACK_EVERY);
         let mut acks = Acks::new(most, Arc::clone(&self.status));
-        let mut batch = Vec::with_capacity(VERDICTS);
-        let grace = loop {
-            tokio::select! {
-                (room, delivery) = next(&mut deliveries, &self.room) => {
-                    let delivery = delivery.ok_or_else(cancelled)?;
-                    let delivery = delivery.map_err(|error| Fault::during(&error))?;
-                    let (acker, raw) = take_apart(delivery);
-                    let tag = acks.deliver(acker, raw.redelivered);
-                    (self.handler)(raw, Settle { tag, verdicts: verdicts.clone(), _room: room });
-                }
-                _ = decided.recv_many(&mut batch, VERDICTS) => acks.decide(&mut batch).await?,
-                () = acks.due() => acks.ack().await?,
-                event = connection.events.next() => match event {
-                    Some(Event::Error(error)) => return Err(Fault::during(&error)),
-                    Some(_) => {}
-                    None => return Err(Fault::lost()),
-                },
-                grace = &mut *stop => break grace.unwrap_or_default(),
+        let grace = tokio::select! {
+            fault = self.hand_out(&mut deliveries, &mut acks, verdicts, &mut decided) => {
+                return Err(fault);
             }
+            // Whatever is waited for just then: an ack on its way to a connection that is lost may
+            // be waited for for ever.
+            fault = lost(connection) => return Err(fault),
+            grace = &mut *stop => grace.unwrap_or_default(),
         };
 
         let deadline = Instant::now() + grace;
         // Nothing new; what has been sent already and not handed out comes again.
-        let cancel =
-            connection.channel.basic_cancel(deliveries.tag(), BasicCancelOptions::default());
+        let cancel = channel.basic_cancel(deliveries.tag(), BasicCancelOptions::default());
         drop(timeout_at(deadline, cancel).await);
-        if let Err(fault) = acks.drain(&mut decided, deadline).await {
+        let drained = timeout_at(deadline + ACK_WITHIN, acks.drain(&mut decided, deadline)).await;
+        if let Err(fault) = drained.unwrap_or_else(|_| Err(Fault::lost())) {
+            let queue = &self.config.queue;
             tracing::warn!(%queue, "what was settled last comes again: {fault}");
         }
         Ok(())
+    }
+
+    /// Hands out deliveries and acknowledges them, until something goes wrong.
+    async fn hand_out(
+        &mut self,
+        deliveries: &mut lapin::Consumer,
+        acks: &mut Acks,
+        verdicts: mpsc::UnboundedSender<(Tag, Verdict)>,
+        decided: &mut mpsc::UnboundedReceiver<(Tag, Verdict)>,
+    ) -> Fault {
+        let mut batch = Vec::with_capacity(VERDICTS);
+        loop {
+            let done = tokio::select! {
+                (room, delivery) = next(deliveries, &self.room) => match delivery {
+                    Some(Ok(delivery)) => {
+                        let (acker, raw) = take_apart(delivery);
+                        let tag = acks.deliver(acker, raw.redelivered);
+                        (self.handler)(raw, Settle { tag, verdicts: verdicts.clone(), _room: room });
+                        Ok(())
+                    }
+                    Some(Err(error)) => Err(Fault::during(&error)),
+                    None => Err(cancelled()),
+                },
+                _ = decided.recv_many(&mut batch, VERDICTS) => acks.decide(&mut batch).await,
+                () = acks.due() => acks.ack().await,
+            };
+            if let Err(fault) = done {
+                return fault;
+            }
+        }
+    }
+}
+
+/// Waits until the connection is lost.
+async fn lost(connection: &mut Connection) -> Fault {
+    loop {
+        match connection.events.next().await {
+            Some(Event::Error(error)) => return Fault::during(&error),
+            Some(_) => {}
+            None => return Fault::lost(),
+        }
     }
 }
 
