@@ -151,6 +151,7 @@ impl Keeper {
                 follower.offer(&commit.sealed);
             }
         }
+        sinks::crash::point("settle");
         receipts.into_iter().for_each(ingress::submit::Receipt::settle);
         if !lookups.is_empty() {
             let read_at = commit.sealed.upper;
