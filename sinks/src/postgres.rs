@@ -53,6 +53,7 @@ pub use read::Reader;
 pub use spill::Spilled;
 
 use crate::commit::{Commit, SpillRow};
+use crate::crash;
 use crate::store::{self, Archived, Error, Recovery};
 use lock::Lease;
 use server::{Fault, Server};
@@ -144,6 +145,7 @@ impl Postgres {
         let session = Session::open(&self.server).await?;
         let (generation, left) =
             session.next_generation().await.map_err(|fault| self.server.error(fault))?;
+        crash::point("generation");
         Ok(Some(Writer {
             server: self.server.clone(),
             runtime: self.runtime.clone(),

@@ -160,8 +160,8 @@ impl Fault {
             ErrorKind::ParsingError(_) => Fault::new(
                 FaultKind::Unreadable,
                 format!(
-                    "the broker sent what cannot be read, as a routing key or property that is \
-                     not UTF-8: find its producer and take the message out of the queue ({error})"
+                    "the broker sent what cannot be read, as a routing key or the name of a \
+                     header that is not UTF-8: find its producer ({error})"
                 ),
             ),
             _ => Fault::new(FaultKind::Lost, format!("the connection was lost ({error})")),
