@@ -12,12 +12,16 @@ mod leftovers;
 mod mongo;
 #[path = "real/postgres.rs"]
 mod postgres;
+#[path = "real/program.rs"]
+mod program;
 #[path = "real/redis.rs"]
 mod redis;
 #[path = "real/roles.rs"]
 mod roles;
 #[path = "real/support.rs"]
 mod support;
+#[path = "real/tools.rs"]
+mod tools;
 #[allow(dead_code, reason = "not everyone needs all of it")]
 #[path = "../../sinks/tests/support/world.rs"]
 mod world;

@@ -8,14 +8,18 @@ use clap::Parser;
 
 mod api_role;
 mod cli;
+mod client;
 mod core;
 mod data_dir;
 mod demo;
+mod dlq;
 mod engine;
+mod exit;
 mod gateway;
 mod http;
 mod job_lines;
 mod keeper;
+mod loadgen;
 mod log;
 mod metrics;
 mod pipeline_role;
@@ -27,6 +31,7 @@ mod servers;
 mod signals;
 mod table;
 mod up;
+mod verify;
 mod worker;
 
 fn main() -> ExitCode {
@@ -38,6 +43,9 @@ fn main() -> ExitCode {
         cli::Command::Pipeline(args) => pipeline_role::run(&args),
         cli::Command::Api(args) => api_role::run(&args),
         cli::Command::Replay(args) => replay::run(&args),
+        cli::Command::Loadgen(args) => loadgen::run(&args),
+        cli::Command::Verify(args) => verify::run(&args),
+        cli::Command::Dlq(args) => dlq::run(&args),
     };
     match done {
         Ok(code) => code,

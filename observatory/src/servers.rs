@@ -27,6 +27,12 @@ impl Urls {
         url.parse().context("--rabbitmq-url")
     }
 
+    /// The same, for whoever can do without.
+    pub(crate) fn rabbitmq_if_given(&self) -> anyhow::Result<Option<amqp::Url>> {
+        let Some(url) = given(&self.rabbitmq_url, "RABBITMQ_URL") else { return Ok(None) };
+        url.parse().map(Some).context("--rabbitmq-url")
+    }
+
     pub(crate) fn postgres(&self) -> anyhow::Result<String> {
         needed(&self.postgres_url, "POSTGRES_URL", "--postgres-url")
     }
@@ -40,9 +46,13 @@ impl Urls {
     }
 }
 
-/// A URL by its flag, its plain variable, or the variable that every option has.
-fn needed(given: &Option<String>, variable: &str, flag: &str) -> anyhow::Result<String> {
-    let prefixed = || std::env::var(format!("OBSERVATORY_{variable}")).ok();
-    let url = given.clone().or_else(prefixed).filter(|url| !url.is_empty());
+fn needed(url: &Option<String>, variable: &str, flag: &str) -> anyhow::Result<String> {
+    let url = given(url, variable);
     url.ok_or_else(|| anyhow!("{flag} is needed here: give it, or set {variable}"))
+}
+
+/// A URL by its flag, its plain variable, or the variable that every option has.
+fn given(url: &Option<String>, variable: &str) -> Option<String> {
+    let prefixed = || std::env::var(format!("OBSERVATORY_{variable}")).ok();
+    url.clone().or_else(prefixed).filter(|url| !url.is_empty())
 }
