@@ -129,6 +129,13 @@ impl<P: Program> Server<P> {
         processes::kill_below(&self.place.folder);
     }
 
+    /// Asks it to end, as an administrator would, and waits until it has.
+    #[track_caller]
+    pub fn shut_down(&mut self) {
+        assert!(self.end(Signal::TERM, PATIENCE), "{} does not end", P::NAME);
+        self.kill();
+    }
+
     /// Freezes all of its processes: connections stay, and nobody answers.
     pub fn stop(&mut self) {
         processes::freeze_below(&self.place.folder);
@@ -184,6 +191,16 @@ impl<P: Program> Server<P> {
         }
     }
 
+    /// Sends a signal that ends it; whether it has ended within `patience`, be it that it had before.
+    fn end(&mut self, signal: Signal, patience: Duration) -> bool {
+        if let Some(child) = &self.child
+            && let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+        {
+            processes::signal(&[pid], signal);
+        }
+        wait::until(patience, || self.ended().then_some(()).ok_or(())).is_ok()
+    }
+
     fn ended(&mut self) -> bool {
         self.child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
     }
@@ -191,16 +208,11 @@ impl<P: Program> Server<P> {
 
 impl<P: Program> Drop for Server<P> {
     fn drop(&mut self) {
-        if P::END != Signal::KILL
-            && let Some(child) = &self.child
-            && let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw)
-        {
-            // If it does not end, it is killed.
+        if P::END != Signal::KILL {
             self.cont();
-            processes::signal(&[pid], P::END);
-            wait::until(processes::LAST_WORDS, || self.ended().then_some(()).ok_or(()))
-                .unwrap_or_default();
+            self.end(P::END, processes::LAST_WORDS);
         }
+        // Also if it has not ended.
         self.kill();
         // The watch removes what stays.
         drop(std::fs::remove_dir_all(&self.place.folder));

@@ -4,20 +4,36 @@
 
 #[path = "real/amqp.rs"]
 mod amqp;
+#[path = "real/crash_points.rs"]
+mod crash_points;
+#[path = "real/faults.rs"]
+mod faults;
+#[path = "real/frozen.rs"]
+mod frozen;
 #[path = "real/harness.rs"]
 mod harness;
 #[path = "real/leftovers.rs"]
 mod leftovers;
 #[path = "real/mongo.rs"]
 mod mongo;
+#[path = "real/order.rs"]
+mod order;
+#[path = "real/poison.rs"]
+mod poison;
 #[path = "real/postgres.rs"]
 mod postgres;
+#[path = "real/program.rs"]
+mod program;
 #[path = "real/redis.rs"]
 mod redis;
 #[path = "real/roles.rs"]
 mod roles;
+#[path = "real/stores.rs"]
+mod stores;
 #[path = "real/support.rs"]
 mod support;
+#[path = "real/tools.rs"]
+mod tools;
 #[allow(dead_code, reason = "not everyone needs all of it")]
 #[path = "../../sinks/tests/support/world.rs"]
 mod world;

@@ -144,6 +144,7 @@ impl Keeper {
                 follower.offer(&commit.sealed);
             }
         }
+        sinks::crash::point("settle");
         receipts.into_iter().for_each(ingress::submit::Receipt::settle);
         if let Some(herald) = &self.herald {
             herald.durable(durable);

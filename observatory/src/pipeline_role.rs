@@ -132,6 +132,7 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
         // Nothing more comes in once the engine is told to drain, and what it settles is acked.
         let stopped = tokio::spawn(events.stop(DRAIN));
         drop(inbox.send(Msg::Drain));
+        sinks::crash::point("drain");
         let result = ended.await.context("the engine has stopped").flatten();
         drop(stopped.await);
         server.stop().await;

@@ -29,6 +29,12 @@ impl Urls {
         url.parse().context("--rabbitmq-url")
     }
 
+    /// The same, for whoever can do without.
+    pub(crate) fn rabbitmq_if_given(&self) -> anyhow::Result<Option<amqp::Url>> {
+        let Some(url) = given(&self.rabbitmq_url, "RABBITMQ_URL") else { return Ok(None) };
+        url.parse().map(Some).context("--rabbitmq-url")
+    }
+
     pub(crate) fn postgres(&self) -> anyhow::Result<String> {
         needed(&self.postgres_url, "POSTGRES_URL", "--postgres-url")
     }
@@ -54,12 +60,12 @@ impl Urls {
     /// Whichever are given.
     pub(crate) fn optional(&self) -> anyhow::Result<Optional> {
         let Urls { rabbitmq_url, postgres_url, redis_url, mongodb_url } = self;
-        let broker = match given_as(rabbitmq_url, "RABBITMQ_URL") {
+        let broker = match given(rabbitmq_url, "RABBITMQ_URL") {
             Some(url) => Some(url.parse().context("--rabbitmq-url")?),
             None => None,
         };
-        let postgres = given_as(postgres_url, "POSTGRES_URL");
-        let stores = match (postgres, given_as(mongodb_url, "MONGODB_URL")) {
+        let postgres = given(postgres_url, "POSTGRES_URL");
+        let stores = match (postgres, given(mongodb_url, "MONGODB_URL")) {
             (Some(postgres), Some(mongodb)) => Some((postgres, mongodb)),
             (None, None) => None,
             (Some(_), None) => bail!(
@@ -69,19 +75,18 @@ impl Urls {
                 "MongoDB keeps events alone: give --postgres-url too, or neither for the embedded store"
             ),
         };
-        Ok(Optional { broker, stores, redis: given_as(redis_url, "REDIS_URL") })
+        Ok(Optional { broker, stores, redis: given(redis_url, "REDIS_URL") })
     }
 }
 
-fn needed(given: &Option<String>, variable: &str, flag: &str) -> anyhow::Result<String> {
-    given_as(given, variable)
-        .ok_or_else(|| anyhow!("{flag} is needed here: give it, or set {variable}"))
+fn needed(url: &Option<String>, variable: &str, flag: &str) -> anyhow::Result<String> {
+    given(url, variable).ok_or_else(|| anyhow!("{flag} is needed here: give it, or set {variable}"))
 }
 
 /// A URL by its flag, its plain variable, or the variable that every option has.
-fn given_as(given: &Option<String>, variable: &str) -> Option<String> {
+fn given(url: &Option<String>, variable: &str) -> Option<String> {
     let prefixed = || std::env::var(format!("OBSERVATORY_{variable}")).ok();
-    given.clone().or_else(prefixed).filter(|url| !url.is_empty())
+    url.clone().or_else(prefixed).filter(|url| !url.is_empty())
 }
 
 /// Keeps a role ready while the broker is there.

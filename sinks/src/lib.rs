@@ -2,6 +2,7 @@
 
 mod changes;
 pub mod commit;
+pub mod crash;
 pub mod deltas;
 pub mod feed;
 pub mod fold;

@@ -39,6 +39,7 @@ use pipeline::Tick;
 use pipeline::fact::{Input, Record};
 use tokio::runtime::Handle;
 
+mod audit;
 mod columns;
 mod lock;
 mod migrate;
@@ -49,10 +50,12 @@ mod session;
 mod spill;
 mod write;
 
+pub use audit::{JobRow, MinuteNumbers, Standing, Tables};
 pub use read::Reader;
 pub use spill::Spilled;
 
 use crate::commit::{Commit, SpillRow};
+use crate::crash;
 use crate::store::{self, Archived, Error, Recovery};
 use lock::Lease;
 use server::{Fault, Server};
@@ -109,6 +112,28 @@ impl Postgres {
         }
     }
 
+    /// How far the store has come.
+    pub fn standing(&self) -> Result<Standing, Error> {
+        self.look(async |client| audit::standing(client).await)
+    }
+
+    /// Hands over every job as it is in one transaction, and then gives what the other tables hold
+    /// in it.
+    pub fn audit(&self, take: &mut dyn FnMut(JobRow)) -> Result<Tables, Error> {
+        self.look(async |client| audit::tables(client, take).await)
+    }
+
+    /// Looks at the tables, over a connection of its own.
+    fn look<T>(
+        &self,
+        work: impl AsyncFnOnce(&tokio_postgres::Client) -> Result<T, Fault>,
+    ) -> Result<T, Error> {
+        self.runtime.block_on(async {
+            let client = self.server.connect("audit").await?;
+            work(&client).await.map_err(|fault| self.server.error(fault))
+        })
+    }
+
     /// Waits until no other writer is at work, and takes the next generation.
     ///
     /// `waiting` is told every [`POLL`] that it waits still, and may have it stop: then there is no
@@ -144,6 +169,7 @@ impl Postgres {
         let session = Session::open(&self.server).await?;
         let (generation, left) =
             session.next_generation().await.map_err(|fault| self.server.error(fault))?;
+        crash::point("generation");
         Ok(Some(Writer {
             server: self.server.clone(),
             runtime: self.runtime.clone(),

@@ -28,6 +28,7 @@ use pipeline::fact::{Input, Record};
 use tokio::runtime::Handle;
 
 use crate::commit::{Accepted, Commit, SpillRow};
+use crate::crash;
 use crate::mongo::{self, Archive};
 use crate::postgres::{self, Writer};
 use crate::query::Query;
@@ -75,9 +76,14 @@ impl Servers {
         let (archive, runtime) = (&self.archive, &self.runtime);
         let postgres = &mut self.postgres;
         std::thread::scope(|scope| {
-            let insert =
-                scope.spawn(move || runtime.block_on(archive.insert(&commit.events, PATIENCE)));
+            let insert = scope.spawn(move || {
+                crash::point("archive");
+                let archived = runtime.block_on(archive.insert(&commit.events, PATIENCE));
+                crash::point("archived");
+                archived
+            });
             let committed = postgres.commit_with_spill(commit, &[]).map(drop);
+            crash::point("committed");
             // A panic there is one here.
             let archived = insert.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             (archived, committed)
@@ -147,6 +153,7 @@ impl store::Store for Servers {
                     return Ok(());
                 }
             }
+            crash::point("unspill");
             self.postgres.unspill(&ids)?;
         }
         Ok(())

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,10 +15,10 @@ use ingress::amqp::events::Events;
 use ingress::amqp::topology::{CREATED, DEAD_LETTERS, EVENTS, JOBS, QUEUES};
 use ingress::amqp::{Consumer, FaultKind, Message, PublishError, Publisher, State, Url, publisher};
 use ingress::submit::Delivery;
-use lapin::options::BasicGetOptions;
 use tokio::sync::watch;
 
-use crate::support::{Amqp, soon, until};
+use crate::support::poison::fixtures;
+use crate::support::{Amqp, dead_letters, soon, until};
 
 /// 2026-11-21T10:00:00Z.
 const NOW: Micros = Micros(1_795_255_200_000_000);
@@ -115,23 +114,6 @@ fn still_holds(vhost: &Vhost, queue: &str, ready: u64, unacked: u64) {
     std::thread::sleep(Duration::from_secs(1));
     let Queue { ready: now_ready, unacked: now_unacked, .. } = vhost.queue(queue).unwrap();
     assert_eq!((now_ready, now_unacked), (ready, unacked));
-}
-
-/// Takes all messages of the dead-letter queue: reason, body and headers.
-async fn dead_letters(url: &str) -> Vec<(String, Vec<u8>, BTreeMap<String, String>)> {
-    let amqp = Amqp::connect(url).await;
-    let mut letters = Vec::new();
-    let options = BasicGetOptions { no_ack: true };
-    while let Some(got) = amqp.channel.basic_get(DEAD_LETTERS.into(), options).await.unwrap() {
-        let delivery = got.delivery;
-        let headers = delivery.properties.headers().clone().unwrap_or_default();
-        // The broker adds some that are no text.
-        let headers = headers.into_iter().filter_map(|(name, value)| {
-            Some((name.to_string(), value.as_long_string()?.to_string()))
-        });
-        letters.push((delivery.routing_key.to_string(), delivery.data, headers.collect()));
-    }
-    letters
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -524,26 +506,14 @@ fn good(n: usize) -> Vec<u8> {
     event(n, "2026-11-21T10:00:00Z")
 }
 
-/// The negative fixtures with their reasons, but for those that are batches; and what files cannot
-/// hold.
+/// The negative fixtures with their reasons, and what files cannot hold.
 fn poison() -> Vec<(Reason, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts/fixtures/negative");
-    let mut poison = vec![
+    let mut poison = fixtures();
+    poison.extend([
         (Reason::TooLarge, [b"{".to_vec(), b" ".repeat(256 * 1024), b"}".to_vec()].concat()),
         (Reason::BadTime, event(999_999, "2026-11-21T11:00:00.000001Z")),
         (Reason::BadJson, Vec::new()),
-    ];
-    for reason in std::fs::read_dir(folder).unwrap() {
-        let reason = reason.unwrap();
-        let name: Reason = reason.file_name().to_str().unwrap().parse().unwrap();
-        for file in std::fs::read_dir(reason.path()).unwrap() {
-            let body = std::fs::read(file.unwrap().path()).unwrap();
-            if !body.trim_ascii_start().starts_with(b"[") {
-                poison.push((name, body));
-            }
-        }
-    }
-    assert!(poison.len() > 100, "the fixtures are where this test looks");
+    ]);
     poison
 }
 

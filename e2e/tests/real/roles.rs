@@ -1,133 +1,10 @@
 //! The roles as processes of their own, on real servers.
 
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
-use std::sync::mpsc::channel;
-
-use e2e::{Redis, Servers, Vhost};
+use e2e::Servers;
 use serde_json::{Value, json};
 
+use super::program::{Role, World};
 use super::support::until;
-
-/// The program, built from what is here now.
-fn program() -> &'static PathBuf {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(["build", "--locked", "--package", "observatory", "--message-format", "json"]);
-        let output = command.stderr(Stdio::inherit()).output().unwrap();
-        assert!(output.status.success(), "the program cannot be built");
-        let messages = String::from_utf8(output.stdout).unwrap();
-        let mut paths = messages.lines().filter_map(|line| {
-            let message: Value = serde_json::from_str(line).ok()?;
-            message["executable"].as_str().map(PathBuf::from)
-        });
-        paths.next_back().expect("cargo names the program")
-    })
-}
-
-/// What a world of roles shares.
-struct World {
-    vhost: Vhost,
-    postgres: String,
-    redis: Redis,
-    mongodb: String,
-}
-
-impl World {
-    fn new(name: &str) -> World {
-        let servers = Servers::shared();
-        World {
-            vhost: servers.vhost(name),
-            postgres: servers.database(),
-            redis: servers.redis(),
-            mongodb: servers.mongo_database(),
-        }
-    }
-
-    /// Starts a role on a port of its own choice; it need not be ready yet.
-    fn start(&self, role: &str) -> Role {
-        let mut command = Command::new("setpriv");
-        // It must not outlive the test.
-        command.args(["--pdeathsig", "KILL"]).arg(program()).args([
-            role,
-            "--listen",
-            "127.0.0.1:0",
-        ]);
-        command
-            .env("RABBITMQ_URL", self.vhost.url())
-            .env("POSTGRES_URL", &self.postgres)
-            .env("REDIS_URL", self.redis.url())
-            .env("MONGODB_URL", &self.mongodb)
-            .env("NO_COLOR", "1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (found, address) = channel();
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                if let Some((_, address)) = line.split_once(" on http://") {
-                    drop(found.send(address.trim().to_owned()));
-                }
-            }
-        });
-        let address = address.recv().expect("it says where it listens");
-        Role { child, address }
-    }
-
-    /// Starts a role, and waits until it is ready.
-    fn ready(&self, role: &str) -> Role {
-        let role = self.start(role);
-        until("the role is ready", || role.is_ready().then_some(()));
-        role
-    }
-}
-
-/// A process; dropped, it is killed.
-struct Role {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Role {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-impl Role {
-    fn kill(&mut self) {
-        // It may have ended already.
-        drop(self.child.kill());
-        self.child.wait().unwrap();
-    }
-
-    fn is_ready(&self) -> bool {
-        ureq::get(format!("http://{}/readyz", self.address)).call().is_ok()
-    }
-
-    fn get(&self, path: &str) -> Option<Value> {
-        let mut answer = ureq::get(format!("http://{}{path}", self.address)).call().ok()?;
-        serde_json::from_str(&answer.body_mut().read_to_string().ok()?).ok()
-    }
-
-    /// The status, and the answer of a 202.
-    fn post(&self, body: &Value) -> (u16, Value) {
-        let request = ureq::post(format!("http://{}/jobs", self.address));
-        let request = request.header("content-type", "application/json");
-        match request.send(body.to_string()) {
-            Ok(mut answer) => {
-                let text = answer.body_mut().read_to_string().unwrap();
-                (answer.status().as_u16(), serde_json::from_str(&text).unwrap())
-            }
-            Err(ureq::Error::StatusCode(status)) => (status, Value::Null),
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
 
 /// Jobs by state, once there are `n` in all and each of them is completed.
 fn all_completed(api: &Role, n: u64) {
@@ -221,14 +98,7 @@ fn a_standby_takes_over_when_the_pipeline_goes() {
 #[test]
 fn a_gateway_refuses_while_the_broker_is_away_and_says_when_to_come_back() {
     let mut broker = e2e::Broker::start();
-    let vhost = broker.vhost("away");
-    let servers = Servers::shared();
-    let world = World {
-        vhost,
-        postgres: servers.database(),
-        redis: servers.redis(),
-        mongodb: servers.mongo_database(),
-    };
+    let world = World::on(broker.vhost("away"));
     let gateway = world.ready("gateway");
     assert_eq!(gateway.post(&jobs(1)).0, 202);
     broker.kill();

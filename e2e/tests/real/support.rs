@@ -1,16 +1,42 @@
 //! Clients, and waiting.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use ingress::amqp::topology::DEAD_LETTERS;
 use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use mongodb::bson::{Document, doc};
 use redis::AsyncCommands;
+use tokio::runtime::{Handle, Runtime};
 use tokio_postgres::NoTls;
+
+#[path = "support/crowd.rs"]
+pub(crate) mod crowd;
+#[path = "support/exact.rs"]
+mod exact;
+#[path = "support/load.rs"]
+pub(crate) mod load;
+#[path = "support/poison.rs"]
+pub(crate) mod poison;
+#[path = "support/raw.rs"]
+pub(crate) mod raw;
 
 /// How long anything may take on a busy machine; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether the tests are to run at the figures that the documents quote.
+pub(crate) fn full() -> bool {
+    std::env::var_os("OBSERVATORY_TEST_FULL").is_some()
+}
+
+/// For tests that are not asynchronous themselves.
+pub(crate) fn runtime() -> Handle {
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+    RUNTIME.handle().clone()
+}
 
 /// Waits for `condition` to give something.
 #[track_caller]
@@ -79,6 +105,23 @@ impl Amqp {
         let message = self.channel.basic_get(queue.into(), options).await.unwrap();
         message.map(|message| String::from_utf8(message.delivery.data).unwrap())
     }
+}
+
+/// Takes all messages of the dead-letter queue: reason, body and headers.
+pub(crate) async fn dead_letters(url: &str) -> Vec<(String, Vec<u8>, BTreeMap<String, String>)> {
+    let amqp = Amqp::connect(url).await;
+    let mut letters = Vec::new();
+    let options = BasicGetOptions { no_ack: true };
+    while let Some(got) = amqp.channel.basic_get(DEAD_LETTERS.into(), options).await.unwrap() {
+        let delivery = got.delivery;
+        let headers = delivery.properties.headers().clone().unwrap_or_default();
+        // The broker adds some that are no text.
+        let headers = headers.into_iter().filter_map(|(name, value)| {
+            Some((name.to_string(), value.as_long_string()?.to_string()))
+        });
+        letters.push((delivery.routing_key.to_string(), delivery.data, headers.collect()));
+    }
+    letters
 }
 
 /// A connection to PostgreSQL.

@@ -36,12 +36,14 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::connection::{Dialer, Fault, Faults, State};
+use super::connection::{Dialer, Fault, FaultKind, Faults, State};
 use super::{Url, topology};
 
 mod backlog;
 mod low_water;
 mod session;
+mod unreadable;
+mod wire;
 
 /// Deliveries that may be unacknowledged: several ticks at full speed plus the lag of a store. The
 /// broker is as fast with 1,000.
@@ -273,9 +275,26 @@ impl<H: FnMut(Raw, Settle) + Send> Supervisor<H> {
             let Err(fault) = ended else { return };
             let delay = backoff.delay_after(began.elapsed());
             self.away(&fault, delay);
+            let pause = async {
+                tokio::time::sleep(delay).await;
+                if fault.kind == FaultKind::Unreadable {
+                    self.get_beyond().await;
+                }
+            };
             tokio::select! {
-                () = tokio::time::sleep(delay) => {}
+                () = pause => {}
                 _ = &mut stop => return,
+            }
+        }
+    }
+
+    /// Takes what the library cannot read out of its way.
+    async fn get_beyond(&mut self) {
+        let Config { url, queue, .. } = self.config.clone();
+        match self.hand_out_unreadable().await {
+            Ok(n) => tracing::warn!(broker = %url, %queue, n, "took messages by another road"),
+            Err(error) => {
+                tracing::warn!(broker = %url, %queue, %error, "a message stays in the way for now");
             }
         }
     }

@@ -21,6 +21,7 @@ use super::columns::{At, Text};
 use super::server::Fault;
 use super::session::Session;
 use super::{Mine, tick};
+use crate::crash;
 use crate::store::{Error, Recovery};
 
 /// Jobs handed over at a time: enough to make a command's cost small, and 10 MB.
@@ -89,6 +90,7 @@ pub(super) async fn jobs(
     let mut rows = pin!(session.client().query_raw(&statement, none).await?);
     let (mut chunk, mut n) = (Vec::with_capacity(CHUNK), 0);
     while let Some(row) = rows.try_next().await? {
+        crash::point("restoring");
         chunk.push(Input::Stored(Box::new(record(&row)?)));
         n += 1;
         if chunk.len() == CHUNK {

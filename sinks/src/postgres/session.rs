@@ -11,6 +11,7 @@ use super::columns::{At, Write};
 use super::server::{Fault, Server};
 use super::write::{Done, Frontier};
 use super::{Mine, bigint, tick};
+use crate::crash;
 use crate::store::Error;
 
 /// Settings of whatever must last: a server that does not hear of us any more lets go of our locks
@@ -140,6 +141,7 @@ impl Session {
             prepared.push((self.statement(write.sql).await?, write.parameters()));
         }
         let client = &self.client;
+        crash::point("begin");
         // Sent at once, in this order. What follows is sent when we know that the store is ours: a
         // stranger should not even lock a row.
         let begun = client.batch_execute(BEGIN);
@@ -150,6 +152,7 @@ impl Session {
         }
         let writes = prepared.iter().map(|(write, parameters)| client.execute(write, parameters));
         try_join_all(writes).await?;
+        crash::point("commit");
         client.batch_execute("COMMIT").await?;
         Ok(true)
     }

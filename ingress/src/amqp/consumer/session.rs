@@ -53,10 +53,14 @@ impl<H: FnMut(Raw, Settle) + Send> Supervisor<H> {
         stop: &mut oneshot::Receiver<Duration>,
     ) -> Result<(), Fault> {
         let Config { url: broker, queue, prefetch, .. } = &self.config;
-        let (mut deliveries, found) = begin(&connection.channel, queue, *prefetch).await?;
+        let channel = connection.channel.clone();
+        let (mut deliveries, found) = tokio::select! {
+            begun = begin(&channel, queue, *prefetch) => begun?,
+            fault = lost(connection) => return Err(fault),
+        };
         self.status.sessions.fetch_add(1, Ordering::Relaxed);
         self.status.backlog.store(found, Ordering::Relaxed);
-        let mut backlog = Backlog::of(found);
+        let backlog = Backlog::of(found);
         self.current.send_replace(backlog.is_done());
         self.state.send_replace(State::Connected);
         tracing::info!(%broker, %queue, backlog = found, "consumer connected");
@@ -64,45 +68,86 @@ impl<H: FnMut(Raw, Settle) + Send> Supervisor<H> {
         let (verdicts, mut decided) = mpsc::unbounded_channel();
         let most = u64::from(self.config.prefetch.get() / 4).clamp(1, ACK_EVERY);
         let mut acks = Acks::new(most, Arc::clone(&self.status));
-        let mut batch = Vec::with_capacity(VERDICTS);
-        let grace = loop {
-            tokio::select! {
-                (room, delivery) = next(&mut deliveries, &self.room) => {
-                    let delivery = delivery.ok_or_else(cancelled)?;
-                    let delivery = delivery.map_err(|error| Fault::during(&error))?;
-                    let (acker, raw) = take_apart(delivery);
-                    let tag = acks.deliver(acker, raw.redelivered);
-                    (self.handler)(raw, Settle { tag, verdicts: verdicts.clone(), _room: room });
-                    if backlog.handed_out(1) {
-                        self.current.send_replace(true);
-                    }
-                }
-                _ = decided.recv_many(&mut batch, VERDICTS) => acks.decide(&mut batch).await?,
-                () = acks.due() => acks.ack().await?,
-                () = backlog.due() => {
-                    let ready = ready(&connection.channel, queue).await?;
-                    if backlog.only(ready) {
-                        self.current.send_replace(true);
-                    }
-                }
-                event = connection.events.next() => match event {
-                    Some(Event::Error(error)) => return Err(Fault::during(&error)),
-                    Some(_) => {}
-                    None => return Err(Fault::lost()),
-                },
-                grace = &mut *stop => break grace.unwrap_or_default(),
+        let grace = tokio::select! {
+            fault = self.hand_out(&mut deliveries, &mut acks, verdicts, &mut decided, &channel, backlog) => {
+                return Err(fault);
             }
+            // Whatever is waited for just then: an ack on its way to a connection that is lost may
+            // be waited for for ever.
+            fault = lost(connection) => return Err(fault),
+            grace = &mut *stop => grace.unwrap_or_default(),
         };
 
         let deadline = Instant::now() + grace;
         // Nothing new; what has been sent already and not handed out comes again.
-        let cancel =
-            connection.channel.basic_cancel(deliveries.tag(), BasicCancelOptions::default());
+        let cancel = channel.basic_cancel(deliveries.tag(), BasicCancelOptions::default());
         drop(timeout_at(deadline, cancel).await);
-        if let Err(fault) = acks.drain(&mut decided, deadline).await {
+        let drained = timeout_at(deadline + ACK_WITHIN, acks.drain(&mut decided, deadline)).await;
+        if let Err(fault) = drained.unwrap_or_else(|_| Err(Fault::lost())) {
+            let queue = &self.config.queue;
             tracing::warn!(%queue, "what was settled last comes again: {fault}");
         }
         Ok(())
+    }
+
+    /// Hands out deliveries and acknowledges them, until something goes wrong.
+    async fn hand_out(
+        &mut self,
+        deliveries: &mut lapin::Consumer,
+        acks: &mut Acks,
+        verdicts: mpsc::UnboundedSender<(Tag, Verdict)>,
+        decided: &mut mpsc::UnboundedReceiver<(Tag, Verdict)>,
+        channel: &Channel,
+        mut backlog: Backlog,
+    ) -> Fault {
+        let mut batch = Vec::with_capacity(VERDICTS);
+        loop {
+            let done = tokio::select! {
+                (room, delivery) = next(deliveries, &self.room) => match delivery {
+                    Some(Ok(delivery)) => {
+                        let (acker, raw) = take_apart(delivery);
+                        let tag = acks.deliver(acker, raw.redelivered);
+                        (self.handler)(raw, Settle { tag, verdicts: verdicts.clone(), _room: room });
+                        self.came_in(backlog.handed_out(1));
+                        Ok(())
+                    }
+                    Some(Err(error)) => Err(Fault::during(&error)),
+                    None => Err(cancelled()),
+                },
+                _ = decided.recv_many(&mut batch, VERDICTS) => acks.decide(&mut batch).await,
+                () = acks.due() => acks.ack().await,
+                () = backlog.due() => match ready(channel, &self.config.queue).await {
+                    Ok(left) => {
+                        self.came_in(backlog.only(left));
+                        Ok(())
+                    }
+                    Err(fault) => Err(fault),
+                },
+            };
+            if let Err(fault) = done {
+                return fault;
+            }
+        }
+    }
+}
+
+impl<H> Supervisor<H> {
+    /// All of the backlog is in, if so.
+    fn came_in(&self, done: bool) {
+        if done {
+            self.current.send_replace(true);
+        }
+    }
+}
+
+/// Waits until the connection is lost.
+async fn lost(connection: &mut Connection) -> Fault {
+    loop {
+        match connection.events.next().await {
+            Some(Event::Error(error)) => return Fault::during(&error),
+            Some(_) => {}
+            None => return Fault::lost(),
+        }
     }
 }
 
