@@ -125,9 +125,12 @@ impl Asked {
     }
 }
 
+/// What is asked for with a time.
+type Since = fn(Micros) -> Condition;
+
 /// Parameters that are times, and what they ask for. A window of a view has the jobs that finished
 /// after its edge, so `finishedAfter` with that edge has the same.
-const TIMES: [(&str, fn(Micros) -> Condition); 3] = [
+const TIMES: [(&str, Since); 3] = [
     ("createdAfter", |at| Condition::After(Instant::Created, at)),
     ("finishedAfter", |at| Condition::After(Instant::Finished, at)),
     ("finishedBefore", |at| Condition::Before(Instant::Finished, at)),

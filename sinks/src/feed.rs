@@ -197,7 +197,8 @@ impl Known {
 /// Where a copy is, if it is anywhere yet, and what happens to it from then on.
 fn begin(view: &View) -> (Vec<News>, broadcast::Receiver<Change>) {
     let (begun, changes) = view.follow();
-    let news = begun.map(|(base, at, since)| vec![News::Anew(base), News::Delta(at, Box::new(since))]);
+    let news =
+        begun.map(|(base, at, since)| vec![News::Anew(base), News::Delta(at, Box::new(since))]);
     (news.unwrap_or_default(), changes)
 }
 
