@@ -50,6 +50,7 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use detail::tell;
 pub use readers::Readers;
+pub use stream::Pace;
 pub use views::Views;
 
 use metrics::Metrics;
@@ -79,6 +80,8 @@ pub struct App {
     pub metrics: prometheus::Registry,
     /// The rules that are in force if none were ever given, as YAML.
     pub default_rules: &'static str,
+    /// How the stream of changes is paced.
+    pub pace: Pace,
     /// The jobs are made up: the page says so.
     pub demo: bool,
     pub clock: Arc<dyn Fn() -> Micros + Send + Sync>,

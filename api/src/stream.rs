@@ -53,6 +53,21 @@ const COMMENT: Duration = Duration::from_secs(15);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
+/// What the stream holds back, and what it holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Between two deltas. Default 100 ms: at most ten a second reach a client.
+    pub pause: Duration,
+    /// Deltas that a client may be behind, or come back to. Default 600, the last minute.
+    pub kept: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace { pause: Duration::from_millis(100), kept: 600 }
+    }
+}
+
 /// The stream of this process; it begins to follow when somebody first asks.
 #[derive(Default)]
 pub(crate) struct Stream {
@@ -104,7 +119,7 @@ pub(crate) async fn stream(
     };
     api.recovered()?;
     let seat = api.stream.seat()?;
-    let hub = api.stream.hub.get_or_init(|| Hub::start(&api.app.views));
+    let hub = api.stream.hub.get_or_init(|| Hub::start(&api.app.views, api.app.pace));
     let client = Client::new(Arc::clone(hub), Arc::clone(&api), start, seat);
     let body = stream::unfold(client, |mut client| async move {
         let bytes = client.next().await?;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use api::{App, Hosts, Readiness, Views};
+use api::{App, Hosts, Pace, Readiness, Views};
 use contracts::{Micros, Reason};
 use ingress::amqp::{self, Publisher};
 use ingress::submit::{SubmitError, Submitter};
@@ -68,6 +68,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         }),
         metrics: metrics.registry.clone(),
         default_rules: crate::core::DEFAULT_RULES,
+        pace: Pace::default(),
         demo: false,
         clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),
         hosts: Hosts::bound_to(address),

@@ -17,7 +17,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use api::{App, Hosts, Readiness, Views};
+use api::{App, Hosts, Pace, Readiness, Views};
 use contracts::Micros;
 use ingress::amqp::events::Events;
 use ingress::amqp::{self, Publisher};
@@ -142,6 +142,7 @@ async fn serve(
         reject: rejections(inbox.clone()),
         metrics: metrics.registry.clone(),
         default_rules: if args.demo { DEMO_RULES } else { DEFAULT_RULES },
+        pace: Pace::default(),
         demo: args.demo,
         clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),
         hosts: Hosts::bound_to(address),

@@ -1,18 +1,14 @@
 //! The one that follows the views, for all clients together.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use sinks::feed::News;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::event;
 use super::ring::Ring;
+use super::{Pace, event};
 use crate::Views;
-
-/// Between two deltas: at most ten a second reach a client.
-const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Hub {
     ring: Mutex<Ring>,
@@ -22,9 +18,10 @@ pub(super) struct Hub {
 
 impl Hub {
     /// Begins to follow, as long as the process lives.
-    pub(super) fn start(views: &Views) -> Arc<Hub> {
-        let hub = Arc::new(Hub { ring: Mutex::default(), said: watch::Sender::new(0) });
-        tokio::spawn(run(Arc::clone(&hub), views.clone()));
+    pub(super) fn start(views: &Views, pace: Pace) -> Arc<Hub> {
+        let ring = Mutex::new(Ring::new(pace.kept));
+        let hub = Arc::new(Hub { ring, said: watch::Sender::new(0) });
+        tokio::spawn(run(Arc::clone(&hub), views.clone(), pace));
         hub
     }
 
@@ -37,7 +34,7 @@ impl Hub {
     }
 }
 
-async fn run(hub: Arc<Hub>, views: Views) {
+async fn run(hub: Arc<Hub>, views: Views, pace: Pace) {
     let mut feed = views.feed();
     let mut next = Instant::now();
     loop {
@@ -49,7 +46,7 @@ async fn run(hub: Arc<Hub>, views: Views) {
                 hub.said.send_modify(|n| *n += 1);
                 // At once after a silence; else what comes meanwhile is gathered.
                 sleep_until(next).await;
-                next = Instant::now() + PAUSE;
+                next = Instant::now() + pace.pause;
             }
         }
     }

@@ -5,16 +5,15 @@ use std::collections::VecDeque;
 use axum::body::Bytes;
 use sinks::fold::Position;
 
-/// Deltas that are kept: at ten a second the last minute.
-const MAX_DELTAS: usize = 600;
-/// Bytes of them. A large delta may be all that there is.
+/// Bytes of deltas that are kept, whatever their number. A large one may be all that there is.
 const MAX_BYTES: usize = 16 << 20;
 
 /// What is given to a client at a time: bounds what waits in front of its socket.
 const MAX_GIVEN: usize = 64 << 10;
 
-#[derive(Default)]
 pub(super) struct Ring {
+    /// Deltas that are kept.
+    most: usize,
     /// How often it has begun anew; nothing is in it before it first has.
     pub(super) epoch: u64,
     /// The deltas lead on from here.
@@ -24,15 +23,20 @@ pub(super) struct Ring {
 }
 
 impl Ring {
+    pub(super) fn new(most: usize) -> Ring {
+        let (base, deltas) = (Position::default(), VecDeque::new());
+        Ring { most, epoch: 0, base, deltas, bytes: 0 }
+    }
+
     /// Forgets everything: the next deltas build on the snapshot at `base`.
     pub(super) fn begin(&mut self, base: Position) {
-        *self = Ring { epoch: self.epoch + 1, base, ..Ring::default() };
+        *self = Ring { epoch: self.epoch + 1, base, ..Ring::new(self.most) };
     }
 
     pub(super) fn push(&mut self, at: Position, delta: Bytes) {
         self.bytes += delta.len();
         self.deltas.push_back((at, delta));
-        while self.deltas.len() > MAX_DELTAS || self.bytes > MAX_BYTES && self.deltas.len() > 1 {
+        while self.deltas.len() > self.most || self.bytes > MAX_BYTES && self.deltas.len() > 1 {
             let Some((at, delta)) = self.deltas.pop_front() else { return };
             self.bytes -= delta.len();
             self.base = at;
@@ -67,12 +71,14 @@ impl Ring {
 mod tests {
     use super::*;
 
+    const MOST: usize = 15;
+
     fn at(tick: u64) -> Position {
         Position { generation: 1, tick }
     }
 
     fn ring(ticks: std::ops::Range<u64>) -> Ring {
-        let mut ring = Ring::default();
+        let mut ring = Ring::new(MOST);
         ring.begin(at(ticks.start - 1));
         ticks.for_each(|tick| ring.push(at(tick), format!("{tick} ").into()));
         ring
@@ -91,18 +97,18 @@ mod tests {
         let mut ring = ring(10..20);
         assert!(ring.leads_on_from(at(9)) && !ring.leads_on_from(at(8)));
         assert!(!ring.leads_on_from(Position { generation: 2, tick: 15 }));
-        for tick in 20..(20 + MAX_DELTAS as u64) {
+        for tick in 20..(20 + MOST as u64) {
             ring.push(at(tick), "".into());
         }
         assert!(ring.leads_on_from(at(19)) && !ring.leads_on_from(at(18)));
         ring.begin(at(1_000));
         assert!(!ring.leads_on_from(at(999)));
-        assert!(!Ring::default().leads_on_from(at(0)));
+        assert!(!Ring::new(MOST).leads_on_from(at(0)));
     }
 
     #[test]
     fn what_is_kept_and_what_is_given_at_a_time_are_bounded_in_bytes() {
-        let mut ring = Ring::default();
+        let mut ring = Ring::new(MOST);
         ring.begin(at(0));
         let large = Bytes::from(vec![b'x'; MAX_BYTES / 4]);
         (1..=9).for_each(|tick| ring.push(at(tick), large.clone()));

@@ -1,8 +1,9 @@
 //! The service as the API sees it: a real store, a real dataflow, and a submitter that can fail.
 
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
-use api::{App, Hosts, Readers, Readiness, Views, router};
+use api::{App, Hosts, Pace, Readers, Readiness, Views, router};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -133,6 +134,7 @@ impl Service {
             },
             metrics: prometheus::Registry::new(),
             default_rules: "groups: []",
+            pace: Pace { pause: Duration::ZERO, kept: 20 },
             demo,
             clock: Arc::new(|| NOW),
             hosts,
