@@ -4,6 +4,8 @@
 
 #[path = "real/amqp.rs"]
 mod amqp;
+#[path = "real/cluster.rs"]
+mod cluster;
 #[path = "real/crash_points.rs"]
 mod crash_points;
 #[path = "real/faults.rs"]
@@ -12,6 +14,8 @@ mod faults;
 mod frozen;
 #[path = "real/harness.rs"]
 mod harness;
+#[path = "real/judged.rs"]
+mod judged;
 #[path = "real/leftovers.rs"]
 mod leftovers;
 #[path = "real/mongo.rs"]
