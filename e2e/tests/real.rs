@@ -32,6 +32,8 @@ mod roles;
 mod stores;
 #[path = "real/support.rs"]
 mod support;
+#[path = "real/tools.rs"]
+mod tools;
 #[allow(dead_code, reason = "not everyone needs all of it")]
 #[path = "../../sinks/tests/support/world.rs"]
 mod world;

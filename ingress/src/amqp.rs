@@ -28,8 +28,10 @@ pub mod events;
 pub mod publisher;
 pub mod topology;
 mod url;
+mod visit;
 
 pub use connection::{Fault, FaultKind, Faults, State};
 pub use consumer::Consumer;
 pub use publisher::{Message, PublishError, Publisher};
 pub use url::{Url, UrlError};
+pub use visit::{Letter, Letters, Visit};

@@ -38,6 +38,11 @@ impl<D> Default for Ledger<D> {
 }
 
 impl<D> Ledger<D> {
+    /// A ledger of one of several processes, whose numbers are not those of the others.
+    pub fn of_process(index: usize) -> Ledger<D> {
+        Ledger { next: (index as Seq) << 48, ..Ledger::default() }
+    }
+
     /// Enters a delivery at `tick`, and gives its number.
     pub fn enter(&mut self, tick: Tick, delivery: D) -> Seq {
         let seq = self.next;
@@ -100,6 +105,14 @@ mod tests {
         assert!(!ledger.is_empty());
         assert!(ledger.resume(seq, 30));
         assert_eq!(ledger.take(31), [(30, 'a')]);
+    }
+
+    #[test]
+    fn deliveries_of_other_processes_are_in_no_ledger_but_theirs() {
+        let [mut one, mut other] = [0, 1].map(Ledger::of_process);
+        let (seq, foreign) = (one.enter(10, 'a'), other.enter(10, 'b'));
+        assert!(!one.defer(10, foreign) && !other.defer(10, seq));
+        assert!(other.defer(10, foreign));
     }
 
     #[test]

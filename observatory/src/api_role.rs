@@ -5,18 +5,15 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use anyhow::Context;
-use api::{App, Hosts, Readers, Readiness, Views};
+use api::{App, Hosts, Readiness, Views};
 use contracts::{Micros, Reason};
 use ingress::amqp::{self, Publisher};
 use ingress::submit::{SubmitError, Submitter};
 use sinks::mongo::Archive;
-use sinks::postgres::Postgres;
 use sinks::redis::View;
-use sinks::servers::Reader;
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use crate::engine;
@@ -24,6 +21,7 @@ use crate::http::{self, Server};
 use crate::metrics::Metrics;
 use crate::servers::Urls;
 use crate::signals::Signals;
+use crate::stores::readers_of_servers;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -62,7 +60,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     let app = App {
         submitter,
         views: Views::Copy(Arc::new(view)),
-        readers: readers(args.urls.postgres()?, archive),
+        readers: readers_of_servers(args.urls.postgres()?, archive),
         ready,
         work: mpsc::unbounded_channel().0,
         reject: Arc::new(move |reason: Reason| {
@@ -85,20 +83,4 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         () = server.stop() => Ok(ExitCode::SUCCESS),
         () = signals.stop() => Ok(ExitCode::from(130)),
     }
-}
-
-/// Reading ends, which connect when they are first needed.
-fn readers(url: String, archive: Archive) -> Readers {
-    let runtime = Handle::current();
-    let connected = OnceLock::<Postgres>::new();
-    Readers::new(move || {
-        let postgres = match connected.get() {
-            Some(postgres) => postgres,
-            None => {
-                let postgres = Postgres::connect(&url, runtime.clone())?;
-                connected.get_or_init(|| postgres)
-            }
-        };
-        Ok(Reader::new(postgres.reader()?, archive.clone(), runtime.clone()))
-    })
 }

@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use anyhow::Context;
+use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{api_role, gateway, pipeline_role, replay, up, worker};
+use crate::{api_role, dlq, exit, gateway, loadgen, pipeline_role, replay, up, verify, worker};
 
 /// Exact, live answers about background jobs.
 #[derive(Parser)]
@@ -29,9 +31,47 @@ pub(crate) enum Command {
     Api(api_role::Args),
     /// Run a recorded stream of events through the dataflow and print what it comes to.
     Replay(replay::Args),
+    /// Publish the events of made-up jobs to RabbitMQ, to see what it is like under load.
+    Loadgen(loadgen::Args),
+    /// Check that the stores agree with the archived events, and with each other.
+    Verify(verify::Args),
+    /// Look at dead letters, and send them back.
+    Dlq(dlq::Args),
 }
 
-/// Tells a failure on standard error, with what caused it; the exit code is 1.
+/// How a tool prints its result.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Reads a length of time: `30s`, `500ms`, `2m`; a bare number is of seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "s" => 1.0,
+        "ms" => 1e-3,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        _ => f64::NAN,
+    };
+    let seconds = digits.parse::<f64>().unwrap_or(f64::NAN) * unit;
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| "write a length of time as 30s, 500ms, 2m or 1h".to_owned())
+}
+
+/// Prints a result on standard output.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}")
+        .and_then(|()| stdout.flush())
+        .context("cannot write to standard output")
+}
+
+/// Tells a failure on standard error, with what caused it; gives the exit code.
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     // Who reads our output has stopped: that is not a failure of ours.
     let gone = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
@@ -49,5 +89,29 @@ pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     }
     // With standard error gone there is nobody to tell.
     drop(writeln!(io::stderr(), "{message}"));
-    ExitCode::FAILURE
+    exit::code(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_has_no_contradictions() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_length_of_time_has_a_unit_or_is_in_seconds() {
+        for (text, millis) in
+            [("30s", 30_000), ("30", 30_000), ("500ms", 500), ("1.5m", 90_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "s", "-1s", "1d", "1 s", "NaN", "1e30h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
 }

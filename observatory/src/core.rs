@@ -6,20 +6,27 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, anyhow};
 use api::Readiness;
+use pipeline::Tick;
+use pipeline::cluster::{Gone, Peers};
 use pipeline::dataflow::Config;
+use pipeline::grid::grid_time;
 use pipeline::retention::Retention;
 use pipeline::rules::Rule;
-use pipeline::worker::Pipeline;
+use pipeline::worker::{Out, Pipeline};
 use sinks::live::Live;
-use sinks::redis::Follower;
-use sinks::store::{Reader, Recovery, Store};
+use sinks::redis::{Follower, Writer};
+use sinks::store::Store;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::engine::{self, Engine, GRID, Msg};
+use crate::cluster::{self, Place};
+use crate::engine::{self, Engine, GRID, Msg, Part};
+use crate::foreign::Foreign;
 use crate::keeper::Keeper;
 use crate::metrics::Metrics;
 use crate::restore::restore;
 use crate::rules_file::{self, RulesFile};
+use crate::stores::Stores;
 
 /// The threads behind a server, before they are started.
 pub(crate) struct Core {
@@ -29,59 +36,98 @@ pub(crate) struct Core {
     pub(crate) metrics: Metrics,
     /// Threads that run the dataflow.
     pub(crate) n_workers: usize,
-}
-
-/// The store to go on from.
-pub(crate) struct Stores {
-    pub(crate) store: Box<dyn Store>,
-    pub(crate) reader: Box<dyn Reader>,
-    pub(crate) recovery: Recovery,
+    /// The rules to judge from now on, if they are given.
+    pub(crate) rules: Option<RulesFile>,
+    /// The jobs are made up, and have rules of their own.
+    pub(crate) demo: bool,
+    /// There may be events that we have not been given yet: alerts are judged from when
+    /// [`Msg::Suspend`] says so.
+    pub(crate) behind: bool,
+    /// Where the views are shown to other processes.
+    pub(crate) redis: Option<String>,
+    /// The other processes of the cluster, of which this is the first.
+    pub(crate) cluster: Option<(Place, Gone)>,
 }
 
 /// Ready when engine and store thread have ended.
 pub(crate) type Ended = tokio::task::JoinHandle<anyhow::Result<()>>;
 
 impl Core {
-    /// Restores the state and starts the threads. `follower` is made when the state is shown.
+    /// Restores the state and starts the threads; blocks, within a tokio runtime.
     pub(crate) fn start(
         self,
-        stores: Stores,
+        mut stores: Stores,
         msgs: Receiver<Msg>,
-        rules: Vec<Rule>,
-        follower: impl FnOnce() -> anyhow::Result<Option<Follower>>,
         progress: &watch::Sender<Readiness>,
     ) -> anyhow::Result<Ended> {
-        let Stores { mut store, mut reader, recovery } = stores;
+        let Core { inbox, live, metrics, n_workers, rules, demo, behind, redis, cluster } = self;
+        let Stores { store, recovery, .. } = &mut stores;
+        let rules = rules_in_force(&mut **store, rules, recovery.rules.take(), demo)?;
+        let generation = recovery.generation;
         let youngest_retired = recovery.youngest_retired.unwrap_or(Retention::NONE_RETIRED);
-        let config = Config {
-            retention: Some(Retention { youngest_retired, ..Retention::default() }),
-            grid: GRID.as_micros() as u64,
-            keep_records: true,
-            judge: true,
-            ..Config::default()
+        // At a grid time, so that the first snapshot has all of it.
+        let tick = grid_time(engine::now().max(recovery.frontier), GRID.as_micros() as Tick);
+        let (peers, part) = match cluster {
+            Some((place, gone)) => {
+                let start = cluster::Start { tick, generation, youngest_retired };
+                let (sockets, _) = cluster::connect(&place, n_workers, start)?;
+                (Some(Peers { index: 0, sockets, gone }), Part::First(Foreign::default()))
+            }
+            None => (None, Part::Alone),
         };
-        let Core { inbox, live, metrics, n_workers } = self;
+        let config = Config { cluster: peers.is_some(), ..config(youngest_retired) };
         let sealed = inbox.clone();
-        let pipeline = Pipeline::start_into(config, n_workers, move |batch| {
-            sealed.send(Msg::Sealed(batch)).is_ok()
+        let pipeline = Pipeline::start_into(config, n_workers, peers, move |out| match out {
+            Out::Sealed(batch) => sealed.send(Msg::Sealed(batch)).is_ok(),
+            // It is we who say so.
+            Out::Durable(_) => true,
         })?;
+        let herald = config.cluster.then(|| pipeline.herald());
         let told = |recovered, of| {
             progress.send_replace(Readiness::Starting { recovered, of });
         };
-        let tick = restore(&mut *store, recovery, &mut *reader, &pipeline, &msgs, &live, told)?;
-        let follower = follower()?;
+        restore(&mut stores, &pipeline, tick, &msgs, &live, told)?;
+        let follower = redis.map(|url| follower(&url, generation, &live)).transpose()?;
 
         let (groups, received) = mpsc::channel();
-        let engine = Engine::new(pipeline, msgs, groups, tick, rules, metrics.clone());
-        let keeper = Keeper { store, groups: received, engine: inbox, live, follower, metrics };
+        let mut engine = Engine::new(pipeline, msgs, groups, tick, rules, part, metrics.clone());
+        engine.suspend(behind);
+        let keeper = Keeper {
+            store: stores.store,
+            groups: received,
+            engine: inbox,
+            live,
+            follower,
+            herald,
+            metrics,
+        };
         let engine = thread("engine", || engine.run().map_err(anyhow::Error::from))?;
         let keeper = thread("store", || keeper.run().map_err(anyhow::Error::from))?;
-        Ok(tokio::task::spawn_blocking(|| join(engine).and(join(keeper))))
+        Ok(ended(engine, keeper))
     }
 }
 
+/// The graph of the program.
+pub(crate) fn config(youngest_retired: i64) -> Config {
+    Config {
+        retention: Some(Retention { youngest_retired, ..Retention::default() }),
+        grid: GRID.as_micros() as u64,
+        keep_records: true,
+        judge: true,
+        ..Config::default()
+    }
+}
+
+/// Shows the views to other processes from now on.
+fn follower(url: &str, generation: i64, live: &Arc<RwLock<Live>>) -> anyhow::Result<Follower> {
+    let (follower, writer) =
+        Writer::new(url, generation, Arc::clone(live)).context("--redis-url")?;
+    Handle::current().spawn(writer.run());
+    Ok(follower)
+}
+
 /// The rules to judge: those given, else those of the last start that was given some, else ours.
-pub(crate) fn rules_in_force(
+fn rules_in_force(
     store: &mut dyn Store,
     given: Option<RulesFile>,
     kept: Option<String>,
@@ -99,16 +145,25 @@ pub(crate) fn rules_in_force(
     Ok(rules_file::parse(yaml, origin)?.rules)
 }
 
-type Thread = JoinHandle<anyhow::Result<()>>;
+type Thread<T> = JoinHandle<anyhow::Result<T>>;
 
-fn thread(
+/// Waits for both. The dataflow is needed until what came out of it is durable.
+pub(crate) fn ended(engine: Thread<Pipeline>, keeper: Thread<()>) -> Ended {
+    tokio::task::spawn_blocking(|| {
+        let pipeline = join(engine);
+        let kept = join(keeper);
+        pipeline.and(kept)
+    })
+}
+
+pub(crate) fn thread<T: Send + 'static>(
     name: &str,
-    body: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
-) -> anyhow::Result<Thread> {
+    body: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<Thread<T>> {
     let builder = std::thread::Builder::new().name(name.to_owned());
     builder.spawn(body).with_context(|| format!("cannot start the {name} thread"))
 }
 
-fn join(thread: Thread) -> anyhow::Result<()> {
+fn join<T>(thread: Thread<T>) -> anyhow::Result<T> {
     thread.join().unwrap_or_else(|_| Err(anyhow!("a thread has panicked; its message is above")))
 }

@@ -24,14 +24,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use contracts::Reason;
 use ingress::ledger::Ledger;
-use ingress::submit::{Delivery, Receipt};
+use ingress::submit::{Delivery, Receipt, Submitted};
+use pipeline::aside::{Aside, Heard};
 use pipeline::fact::{Answer, Fact, Input};
-use pipeline::rules::Rule;
+use pipeline::rules::{Order, Rule};
 use pipeline::seal::Sealed;
 use pipeline::worker::{Pipeline, Stopped};
 use pipeline::{Diff, Tick};
 use sinks::commit::{Accepted, Commit};
 
+use crate::foreign::Foreign;
 use crate::metrics::Metrics;
 
 /// A tick is not shorter: fewer, larger ticks cost less, and nobody sees 5 ms.
@@ -39,6 +41,9 @@ const SHORTEST: Duration = Duration::from_millis(5);
 
 /// Without input, time goes on at this pace: the step of the coarse cadence.
 pub(crate) const GRID: Duration = Duration::from_millis(100);
+
+/// The same in a cluster, where all wait for the slowest.
+const TOGETHER: Duration = Duration::from_millis(10);
 
 /// Events of a tick.
 const FULL: usize = 10_000;
@@ -54,6 +59,8 @@ pub(crate) enum Msg {
     Sealed(Sealed),
     /// What the store knows of jobs that facts named and that are not in memory.
     Found(Vec<Answer>),
+    /// Judge no alerts: what is known of the jobs is behind; or judge them again.
+    Suspend(bool),
     /// Let what is inside come out, then stop.
     Drain,
 }
@@ -66,6 +73,8 @@ pub(crate) struct Group {
     pub(crate) receipts: Vec<Receipt>,
     /// To be looked up when the commit is durable.
     pub(crate) lookups: Vec<Fact>,
+    /// The first tick that is then not durable for the other processes of a cluster.
+    pub(crate) durable: Tick,
 }
 
 impl Group {
@@ -74,7 +83,19 @@ impl Group {
         self.commit.extend(later.commit);
         self.receipts.extend(later.receipts);
         self.lookups.extend(later.lookups);
+        self.durable = later.durable;
     }
+}
+
+/// What a process is in its cluster.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// There is no cluster.
+    Alone,
+    /// It writes, and so hears of what others have taken in.
+    First(Foreign),
+    /// It takes in events, and tells the first.
+    Other(usize),
 }
 
 /// A delivery in the ledger.
@@ -92,7 +113,9 @@ pub(crate) struct Engine {
     open: Vec<Delivery>,
     /// Facts of the next tick that have been looked up.
     found: Vec<Answer>,
-    rules: Vec<(Rule, Diff)>,
+    /// Orders of the next tick.
+    orders: Vec<(Order, Diff)>,
+    suspended: bool,
     rejected: BTreeMap<Reason, u64>,
     last_tick: Tick,
     last_closed: Instant,
@@ -101,6 +124,7 @@ pub(crate) struct Engine {
     draining: bool,
     /// The store thread has ended, in a failure that it tells itself.
     store_gone: bool,
+    part: Part,
     metrics: Metrics,
 }
 
@@ -112,33 +136,38 @@ impl Engine {
         store: Sender<Group>,
         last_tick: Tick,
         rules: Vec<Rule>,
+        part: Part,
         metrics: Metrics,
     ) -> Engine {
+        let process = if let Part::Other(process) = part { process } else { 0 };
         Engine {
             pipeline,
             inbox,
             store,
-            ledger: Ledger::default(),
+            ledger: Ledger::of_process(process),
             open: Vec::new(),
             found: Vec::new(),
-            rules: rules.into_iter().map(|rule| (rule, 1)).collect(),
+            orders: rules.into_iter().map(|rule| (rule.into(), 1)).collect(),
+            suspended: false,
             rejected: BTreeMap::new(),
             last_tick,
             last_closed: Instant::now(),
             upper: last_tick + 1,
             draining: false,
             store_gone: false,
+            part,
             metrics,
         }
     }
 
-    /// Runs until it has drained or the store has failed; an error means that the dataflow is gone.
-    pub(crate) fn run(mut self) -> Result<(), Stopped> {
+    /// Runs until it has drained or the store has failed; gives the dataflow back, which other
+    /// processes may need for longer. An error means that it is gone.
+    pub(crate) fn run(mut self) -> Result<Pipeline, Stopped> {
         loop {
             match self.inbox.recv_timeout(self.until_tick()) {
                 Ok(msg) => self.handle(msg),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return Ok(self.pipeline),
             }
             // Whatever is there belongs to the same tick, if it is not full.
             while self.open.len() < FULL
@@ -151,7 +180,7 @@ impl Engine {
             }
             let idle = self.open.is_empty() && self.found.is_empty() && self.ledger.is_empty();
             if self.store_gone || self.draining && idle && self.upper > self.last_tick {
-                return Ok(());
+                return Ok(self.pipeline);
             }
         }
     }
@@ -159,13 +188,16 @@ impl Engine {
     /// How long until a tick may be closed, as things stand; what comes in may shorten it.
     fn until_tick(&self) -> Duration {
         let sealed = self.upper > self.last_tick;
-        let waiting = !self.open.is_empty() || !self.found.is_empty() || !self.rules.is_empty();
+        let waiting = !self.open.is_empty() || !self.found.is_empty() || !self.orders.is_empty();
         let after = match (sealed, waiting) {
             // The batch that we wait for will wake us.
             (false, _) => return GRID,
             (true, true) if self.open.len() >= FULL => return Duration::ZERO,
             (true, true) => SHORTEST,
-            (true, false) => GRID,
+            (true, false) => match self.part {
+                Part::Alone => GRID,
+                Part::First(_) | Part::Other(_) => TOGETHER,
+            },
         };
         after.saturating_sub(self.last_closed.elapsed())
     }
@@ -176,7 +208,17 @@ impl Engine {
             Msg::Rejected(reason) => *self.rejected.entry(reason).or_default() += 1,
             Msg::Sealed(sealed) => self.sealed(sealed),
             Msg::Found(found) => self.found.extend(found),
+            Msg::Suspend(on) => self.suspend(on),
             Msg::Drain => self.draining = true,
+        }
+    }
+
+    /// Has nothing judged, or goes on. What came in before is judged: it is in the same tick, or in
+    /// an earlier one.
+    pub(crate) fn suspend(&mut self, on: bool) {
+        if on != self.suspended {
+            self.suspended = on;
+            self.orders.push((Order::Suspension, if on { 1 } else { -1 }));
         }
     }
 
@@ -188,19 +230,38 @@ impl Engine {
         }
         let mut inputs = Vec::with_capacity(self.open.len() + self.found.len());
         for answer in self.found.drain(..) {
-            self.ledger.resume(answer.fact.seq, tick);
+            if !self.ledger.resume(answer.fact.seq, tick)
+                && let Part::First(foreign) = &mut self.part
+            {
+                foreign.resume(answer.fact.seq, tick);
+            }
             inputs.push(Input::Answer(Box::new(answer)));
         }
+        let tells = matches!(self.part, Part::Other(_));
+        let (mut asides, mut newest) = (Vec::new(), None);
         for delivery in self.open.drain(..) {
             let mut fact = delivery.event.fact.clone();
             let late = fact.at < i64::try_from(tick.saturating_sub(ROW_RETENTION)).unwrap_or(0);
+            let heard = if tells { heard(&delivery.event, late) } else { None };
             fact.seq = self.ledger.enter(tick, Entry { delivery, late });
+            newest = newest.max(Some(fact.at));
+            asides.extend(
+                heard.map(|heard| Aside::Event(Box::new(Heard { fact: fact.clone(), ..heard }))),
+            );
             if !late {
                 inputs.push(Input::Fact(fact));
             }
         }
-        if !self.rules.is_empty() {
-            self.pipeline.rules(tick, std::mem::take(&mut self.rules))?;
+        if !self.orders.is_empty() {
+            self.pipeline.orders(tick, std::mem::take(&mut self.orders))?;
+        }
+        if tells {
+            asides.extend(newest.map(Aside::Newest));
+            let rejected = std::mem::take(&mut self.rejected);
+            asides.extend(rejected.into_iter().map(|(reason, n)| Aside::Rejected(reason, n)));
+            if !asides.is_empty() {
+                self.pipeline.tell(tick, asides)?;
+            }
         }
         self.pipeline.tick(tick, inputs)?;
         self.last_tick = tick;
@@ -213,18 +274,55 @@ impl Engine {
         self.upper = sealed.upper;
         let mut lookups = Vec::with_capacity(sealed.lookups.len());
         for (fact, tick, ()) in sealed.lookups.drain(..) {
-            self.ledger.defer(tick, fact.seq);
+            if !self.ledger.defer(tick, fact.seq)
+                && let Part::First(foreign) = &mut self.part
+            {
+                foreign.defer(tick, fact.seq);
+            }
             lookups.push(fact);
         }
-        let mut events = Vec::new();
+        let mut commit = Commit::default();
         let mut receipts = Vec::new();
         for (tick, Entry { delivery, late }) in self.ledger.take(sealed.upper) {
-            events.push(Accepted { tick, event: delivery.event, late });
+            commit.events.push(Accepted { tick, event: delivery.event, late });
             receipts.push(delivery.receipt);
         }
-        let rejected = std::mem::take(&mut self.rejected);
-        let group = Group { commit: Commit { events, sealed, rejected }, receipts, lookups };
+        commit.rejected = std::mem::take(&mut self.rejected);
+        let mut durable = sealed.upper;
+        if let Part::First(foreign) = &mut self.part {
+            for (aside, tick, ()) in sealed.asides.drain(..) {
+                hear(aside, tick, foreign, &mut commit);
+            }
+            commit.heard.extend(foreign.take(sealed.upper));
+            durable = foreign.durable(sealed.upper);
+        }
+        let group = Group { commit: Commit { sealed, ..commit }, receipts, lookups, durable };
         self.store_gone |= self.store.send(group).is_err();
+    }
+}
+
+/// What the process that writes is to know of an event beyond its fact, if that is anything.
+fn heard(event: &Submitted, late: bool) -> Option<Heard> {
+    let Submitted { fact, body, error, metadata, .. } = event;
+    (late || error.is_some() || metadata.is_some()).then(|| Heard {
+        fact: fact.clone(),
+        body: body.clone(),
+        error: error.clone(),
+        metadata: metadata.clone(),
+        late,
+    })
+}
+
+/// Takes in what another process told at `tick`.
+fn hear(aside: Aside, tick: Tick, foreign: &mut Foreign, commit: &mut Commit) {
+    match aside {
+        Aside::Event(heard) => {
+            let Heard { fact, body, error, metadata, late } = *heard;
+            let event = Submitted { fact, body, error, metadata, execute: false };
+            commit.heard.extend(foreign.keep(Accepted { tick, event, late }));
+        }
+        Aside::Newest(at) => commit.newest = commit.newest.max(Some(at)),
+        Aside::Rejected(reason, n) => *commit.rejected.entry(reason).or_default() += n,
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use crate::engine::{self, GRID};
 use crate::http::{self, Server};
 use crate::metrics::Metrics;
-use crate::servers::Urls;
+use crate::servers::{self, Urls};
 use crate::signals::Signals;
 
 #[derive(clap::Args)]
@@ -51,7 +51,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     let metrics = Metrics::new()?;
     let publisher = Publisher::start(amqp::publisher::Config::new(broker, "observatory gateway"));
     let (readiness, ready) = watch::channel(Readiness::Away("the broker"));
-    tokio::spawn(follow(publisher.clone(), readiness.clone()));
+    tokio::spawn(servers::follow_broker(publisher.state(), readiness.clone()));
     let submitter = Submitter::to_broker(publisher);
     let runtime = Handle::current();
     let rejected = metrics.rejected.clone();
@@ -84,29 +84,6 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     tokio::select! {
         () = server.stop() => Ok(ExitCode::SUCCESS),
         () = signals.stop() => Ok(ExitCode::from(130)),
-    }
-}
-
-/// Ready while the broker is there.
-async fn follow(publisher: Publisher, readiness: watch::Sender<Readiness>) {
-    let mut state = publisher.state();
-    drop(publisher);
-    loop {
-        let now = match *state.borrow_and_update() {
-            amqp::State::Connected => Readiness::Ready,
-            amqp::State::Blocked => Readiness::Away("the broker, which blocks publishers,"),
-            amqp::State::Away(_) => Readiness::Away("the broker"),
-        };
-        readiness.send_if_modified(|readiness| {
-            let changes = *readiness != Readiness::Draining && *readiness != now;
-            if changes {
-                *readiness = now;
-            }
-            changes
-        });
-        if state.changed().await.is_err() {
-            return;
-        }
     }
 }
 

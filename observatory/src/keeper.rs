@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use contracts::JobId;
 use pipeline::fact::{Answer, Record};
+use pipeline::worker::Herald;
 use sinks::live::Live;
 use sinks::redis::Follower;
 use sinks::store::{Archived, Error, Store};
@@ -29,6 +30,8 @@ pub(crate) struct Keeper {
     pub(crate) live: Arc<RwLock<Live>>,
     /// Who hands the views on to other processes.
     pub(crate) follower: Option<Follower>,
+    /// Who tells the other processes of a cluster what is durable.
+    pub(crate) herald: Option<Herald>,
     pub(crate) metrics: Metrics,
 }
 
@@ -116,16 +119,9 @@ impl Keeper {
     }
 
     fn count(&self, group: &Group, archived: Archived) {
-        let late = group.commit.events.iter().filter(|event| event.late).count() as u64;
-        let results = [
-            ("accepted", archived.new),
-            ("repeated", archived.repeated),
-            ("conflicting", archived.conflicting),
-            ("late", late),
-        ];
-        for (result, n) in results {
-            self.metrics.events.with_label_values(&[result]).inc_by(n);
-        }
+        let late = group.commit.told().filter(|event| event.late).count() as u64;
+        self.metrics.archived(archived);
+        self.metrics.events.with_label_values(&["late"]).inc_by(late);
         if let Some(first) = group.commit.events.first() {
             let lag = now().saturating_sub(first.tick) as f64 / 1e6;
             self.metrics.frontier_lag_seconds.observe(lag);
@@ -134,15 +130,12 @@ impl Keeper {
 
     /// What follows from the group being durable.
     fn done(&mut self, group: Group) -> Result<(), Error> {
-        let Group { commit, receipts, lookups } = group;
+        let Group { commit, receipts, lookups, durable } = group;
         if commit.sealed.upper > 0 {
             let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
             live.apply(&commit.sealed);
-            for accepted in &commit.events {
-                live.late += u64::from(accepted.late);
-                live.last_event =
-                    live.last_event.max(Some(contracts::Micros(accepted.event.fact.at)));
-            }
+            live.late += commit.told().filter(|accepted| accepted.late).count() as u64;
+            live.last_event = live.last_event.max(commit.last_event().map(contracts::Micros));
             for (reason, n) in commit.rejected {
                 *live.rejected.entry(reason).or_default() += n;
             }
@@ -153,6 +146,9 @@ impl Keeper {
         }
         sinks::crash::point("settle");
         receipts.into_iter().for_each(ingress::submit::Receipt::settle);
+        if let Some(herald) = &self.herald {
+            herald.durable(durable);
+        }
         if !lookups.is_empty() {
             let read_at = commit.sealed.upper;
             let jobs: Vec<JobId> = lookups.iter().map(|fact| fact.job).collect();

@@ -7,8 +7,18 @@ use tracing_subscriber::filter::LevelFilter;
 
 /// Starts logging; `OBSERVATORY_LOG` chooses what, as in `debug` or `info,pipeline=trace`.
 pub(crate) fn start() {
+    start_at(LevelFilter::INFO);
+}
+
+/// Starts logging for a tool, which says what there is to say by its result: warnings, unless
+/// `OBSERVATORY_LOG` wants more.
+pub(crate) fn start_for_tool() {
+    start_at(LevelFilter::WARN);
+}
+
+fn start_at(level: LevelFilter) {
     let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
+        .with_default_directive(level.into())
         .with_env_var("OBSERVATORY_LOG")
         .from_env_lossy();
     // The client library of RabbitMQ logs whole bodies as warnings, and logins as traces.

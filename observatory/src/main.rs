@@ -8,25 +8,36 @@ use clap::Parser;
 
 mod api_role;
 mod cli;
+mod client;
+mod cluster;
 mod core;
 mod data_dir;
 mod demo;
+mod dlq;
 mod engine;
+mod exit;
+mod foreign;
 mod gateway;
 mod http;
+mod intake;
 mod job_lines;
 mod keeper;
+mod loadgen;
 mod log;
+mod member;
 mod metrics;
 mod pipeline_role;
+mod queue_worker;
 mod reference_worker;
 mod replay;
 mod restore;
 mod rules_file;
 mod servers;
 mod signals;
+mod stores;
 mod table;
 mod up;
+mod verify;
 mod worker;
 
 fn main() -> ExitCode {
@@ -38,6 +49,9 @@ fn main() -> ExitCode {
         cli::Command::Pipeline(args) => pipeline_role::run(&args),
         cli::Command::Api(args) => api_role::run(&args),
         cli::Command::Replay(args) => replay::run(&args),
+        cli::Command::Loadgen(args) => loadgen::run(&args),
+        cli::Command::Verify(args) => verify::run(&args),
+        cli::Command::Dlq(args) => dlq::run(&args),
     };
     match done {
         Ok(code) => code,

@@ -11,6 +11,7 @@ use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     exponential_buckets,
 };
+use sinks::store::Archived;
 
 #[derive(Clone)]
 pub(crate) struct Metrics {
@@ -76,6 +77,17 @@ impl Metrics {
     }
 }
 
+impl Metrics {
+    /// Counts events by what the archive said of them.
+    pub(crate) fn archived(&self, archived: Archived) {
+        let Archived { new, repeated, conflicting } = archived;
+        let results = [("accepted", new), ("repeated", repeated), ("conflicting", conflicting)];
+        for (result, n) in results {
+            self.events.with_label_values(&[result]).inc_by(n);
+        }
+    }
+}
+
 fn register<C: Collector + Clone + 'static>(
     registry: &Registry,
     collector: C,
@@ -87,6 +99,7 @@ fn register<C: Collector + Clone + 'static>(
 /// Shows how a consumer is doing.
 pub(crate) fn consumer(registry: &Registry, status: Arc<Status>) -> Result<(), prometheus::Error> {
     let gauge = |name: &str, help: &str| IntGauge::new(name, help);
+    registry.register(Box::new(status.ack_seconds.clone()))?;
     registry.register(Box::new(ConsumerMetrics {
         unacked: gauge("observatory_unacked", "Deliveries that are not acknowledged.")?,
         deliveries: gauge("observatory_deliveries_total", "Deliveries taken.")?,

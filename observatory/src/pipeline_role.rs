@@ -8,40 +8,34 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use api::Readiness;
-use contracts::Micros;
-use ingress::amqp;
-use ingress::amqp::events::Events;
-use ingress::amqp::publisher::Publisher;
+use pipeline::cluster::Gone;
 use sinks::live::Live;
 use sinks::mongo::Archive;
-use sinks::postgres::{Postgres, Waiting};
-use sinks::redis::Writer;
-use sinks::servers::{Reader, Servers};
-use sinks::store::Store;
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 
-use crate::core::{Core, Ended, Stores, rules_in_force};
-use crate::engine::{self, GRID, Msg};
+use crate::cluster::{Cluster, Place};
+use crate::core::Core;
+use crate::engine::{GRID, Msg};
 use crate::http::{self, Server};
-use crate::metrics::{self, Metrics};
+use crate::intake;
+use crate::member::Member;
+use crate::metrics::Metrics;
 use crate::rules_file::{self, RulesFile};
 use crate::servers::Urls;
 use crate::signals::Signals;
+use crate::stores::Backing;
 
 /// How long a stop may take; what is not durable then is delivered again.
 const DRAIN: Duration = Duration::from_secs(8);
-
-/// Between two attempts to reach a server at the start.
-const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -56,6 +50,8 @@ pub(crate) struct Args {
     /// Threads that run the dataflow.
     #[arg(long, env = "OBSERVATORY_WORKERS", default_value_t = 1)]
     workers: usize,
+    #[command(flatten)]
+    cluster: Cluster,
     /// Deliveries that may be unacknowledged.
     #[arg(long, env = "OBSERVATORY_PREFETCH", default_value = "2000")]
     prefetch: NonZeroU16,
@@ -72,6 +68,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
+    let place = args.cluster.place()?;
     let broker = args.urls.rabbitmq()?;
     let (postgres, redis, mongodb) =
         (args.urls.postgres()?, args.urls.redis()?, args.urls.mongodb()?);
@@ -84,11 +81,31 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
 
     let archive = Archive::connect(&mongodb).await.context("--mongodb-url")?;
     let (inbox, msgs) = mpsc::channel();
-    let live = Arc::new(RwLock::new(Live::new(GRID.as_micros() as u64)));
-    let core =
-        Core { inbox: inbox.clone(), live, metrics: metrics.clone(), n_workers: args.workers };
-    let opening = Opening { postgres, redis, archive, progress: readiness.clone() };
-    let start = tokio::task::spawn_blocking(move || opening.start(core, msgs, rules));
+    let (lost, mut gone) = unbounded_channel();
+    let told: Gone = Arc::new(move |process| lost.send(process).unwrap_or_default());
+    let start = match place {
+        Some(place) if place.process > 0 => {
+            let member = Member {
+                place,
+                gone: Arc::clone(&told),
+                postgres,
+                archive,
+                n_workers: args.workers,
+                inbox: inbox.clone(),
+                metrics: metrics.clone(),
+            };
+            tokio::task::spawn_blocking(move || member.start(msgs).map(Some))
+        }
+        place => {
+            let cluster = place.map(|place| (place, Arc::clone(&told)));
+            let core = first(args, rules, redis, cluster, inbox.clone(), metrics.clone());
+            let (backing, progress) = (Backing::Servers { postgres, archive }, readiness.clone());
+            tokio::task::spawn_blocking(move || match backing.open(&progress)? {
+                Some(stores) => core.start(stores, msgs, &progress).map(Some),
+                None => Ok(None),
+            })
+        }
+    };
     let mut ended = tokio::select! {
         started = start => match started.context("the start has failed")?? {
             Some(ended) => ended,
@@ -96,29 +113,15 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
         },
         () = signals.stop() => return Ok(ExitCode::SUCCESS),
     };
-
-    let publisher =
-        Publisher::start(amqp::publisher::Config::new(broker.clone(), "observatory pipeline"));
-    let consumer = amqp::consumer::Config {
-        prefetch: args.prefetch,
-        ..amqp::consumer::Config::new(broker, "observatory pipeline")
-    };
-    let (delivered, rejected) = (inbox.clone(), inbox.clone());
-    let events = Events::start(
-        consumer,
-        publisher,
-        || Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX)),
-        // Without an engine the process is about to end, and all of it comes again.
-        move |delivery| drop(delivered.send(Msg::Deliver(delivery))),
-        move |reason| drop(rejected.send(Msg::Rejected(reason))),
-    );
-    metrics::consumer(&metrics.registry, Arc::clone(events.status()))?;
+    let name = "observatory pipeline";
+    let events = intake::start(broker, Some(args.prefetch), name, &inbox, &metrics)?;
     readiness.send_replace(Readiness::Ready);
 
     let failed = tokio::select! {
         () = signals.stop() => None,
         result = &mut ended => Some(result.context("the engine has stopped").flatten()),
         error = server.failed() => Some(Err(error)),
+        Some(process) = gone.recv() => Some(Err(lost_process(process))),
     };
     if let Some(result) = failed {
         return result.and(Err(anyhow!("the engine has stopped by itself")));
@@ -140,69 +143,37 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
             Ok(result) => result.map(|()| ExitCode::SUCCESS),
             Err(_) => Err(anyhow!("not everything could be finished in time; it will be delivered again")),
         },
+        // What it would have said is durable comes again, to whoever is next.
+        Some(_) = gone.recv() => Ok(ExitCode::SUCCESS),
         () = signals.stop() => Ok(ExitCode::from(130)),
     }
 }
 
-/// What the start needs of the servers.
-pub(crate) struct Opening {
-    pub(crate) postgres: String,
-    pub(crate) redis: String,
-    pub(crate) archive: Archive,
-    pub(crate) progress: watch::Sender<Readiness>,
+/// A pipeline that writes: alone, or the first of its cluster.
+fn first(
+    args: &Args,
+    rules: Option<RulesFile>,
+    redis: String,
+    cluster: Option<(Place, Gone)>,
+    inbox: Sender<Msg>,
+    metrics: Metrics,
+) -> Core {
+    Core {
+        inbox,
+        live: Arc::new(RwLock::new(Live::new(GRID.as_micros() as u64))),
+        metrics,
+        n_workers: args.workers,
+        rules,
+        demo: false,
+        behind: true,
+        redis: Some(redis),
+        cluster,
+    }
 }
 
-impl Opening {
-    /// Waits to be the one pipeline, restores the state, and starts the threads; blocks.
-    pub(crate) fn start(
-        self,
-        core: Core,
-        msgs: Receiver<Msg>,
-        rules: Option<RulesFile>,
-    ) -> anyhow::Result<Option<Ended>> {
-        let Opening { postgres, redis, archive, progress } = self;
-        let runtime = tokio::runtime::Handle::current();
-        let postgres = loop {
-            match Postgres::connect(&postgres, runtime.clone()) {
-                Err(error) if error.passes() => {
-                    tracing::warn!(%error, "PostgreSQL is away; trying again");
-                    progress.send_replace(Readiness::Away("PostgreSQL"));
-                    std::thread::sleep(RETRY);
-                }
-                connected => break connected?,
-            }
-        };
-        let mut waits = false;
-        let writer = postgres.take_over(&mut |waiting| {
-            match waiting {
-                Waiting::Standby => {
-                    if !std::mem::replace(&mut waits, true) {
-                        tracing::info!("another pipeline is at work; standing by");
-                    }
-                    progress.send_replace(Readiness::Standby);
-                }
-                Waiting::Away(error) => {
-                    tracing::warn!(%error, "PostgreSQL is away; trying again");
-                    progress.send_replace(Readiness::Away("PostgreSQL"));
-                }
-            }
-            ControlFlow::Continue(())
-        })?;
-        let Some(writer) = writer else { return Ok(None) };
-        let generation = writer.generation();
-        tracing::info!(generation, "this is the pipeline now");
-        let reader = Reader::new(postgres.reader()?, archive.clone(), runtime.clone());
-        let mut store = Servers::new(writer, archive, runtime.clone());
-        let mut recovery = store.recover()?;
-        let rules = rules_in_force(&mut store, rules, recovery.rules.take(), false)?;
-        let live = Arc::clone(&core.live);
-        let stores = Stores { store: Box::new(store), reader: Box::new(reader), recovery };
-        let follower = move || {
-            let (follower, writer) =
-                Writer::new(&redis, generation, live).context("--redis-url")?;
-            runtime.spawn(writer.run());
-            Ok(Some(follower))
-        };
-        core.start(stores, msgs, rules, follower, &progress).map(Some)
-    }
+fn lost_process(process: usize) -> anyhow::Error {
+    anyhow!(
+        "process {process} of the cluster has gone, and no other can go on without it: \
+         start all of them again"
+    )
 }

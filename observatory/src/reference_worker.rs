@@ -8,6 +8,7 @@
 //!
 //! It is a stand-in for real workers: what it reports goes in as their events would.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,10 @@ use crate::engine::now;
 use crate::metrics::Metrics;
 
 /// Jobs executed at a time, in `up`.
-pub(crate) const PLACES: usize = 16;
+pub(crate) const PLACES: NonZeroU16 = match NonZeroU16::new(16) {
+    Some(places) => places,
+    None => NonZeroU16::MIN,
+};
 
 /// Between a failed attempt and the next, times the attempt.
 const BACK_OFF: Duration = Duration::from_millis(200);

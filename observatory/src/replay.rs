@@ -28,6 +28,7 @@ use pipeline::seal::Sealed;
 use pipeline::views::sliding::Steps;
 use pipeline::worker::Pipeline;
 
+use crate::cli::{self, Output};
 use crate::job_lines::JobLines;
 use crate::{rules_file, table};
 
@@ -69,12 +70,6 @@ pub(crate) struct Args {
 enum Format {
     /// Events of our own contract.
     Native,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Output {
-    Table,
-    Json,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -179,7 +174,8 @@ impl Replay {
         }
         self.clock = clock;
         if let Some(rules) = self.rules.take() {
-            self.pipeline.rules(clock, rules.into_iter().map(|rule| (rule, 1)).collect())?;
+            self.pipeline
+                .orders(clock, rules.into_iter().map(|rule| (rule.into(), 1)).collect())?;
         }
         self.open.push(Input::Fact(fact));
         Ok(())
@@ -258,8 +254,5 @@ fn print(snapshot: &Snapshot, output: Output) -> anyhow::Result<()> {
         }
         Output::Table => table::snapshot(snapshot),
     };
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{text}")
-        .and_then(|()| stdout.flush())
-        .context("cannot write to standard output")
+    cli::print(&text)
 }

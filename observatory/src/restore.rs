@@ -5,33 +5,30 @@ use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use pipeline::Tick;
-use pipeline::grid::grid_time;
 use pipeline::worker::Pipeline;
 use sinks::live::Live;
-use sinks::store::{Reader, Recovery, Store};
 
-use crate::engine::{GRID, Msg, now};
+use crate::engine::Msg;
+use crate::stores::Stores;
 
 /// How often progress is told.
 const TOLD: Duration = Duration::from_millis(200);
 
-/// Feeds what `store` kept, and `recovery` begins with, to `pipeline`, at one tick, and waits until it is shown in `live`.
+/// Feeds what `stores` kept to `pipeline` at `tick`, and waits until it is shown in `live`.
 ///
-/// Gives that tick. What it seals is in the store already, so nothing of it is written. `progress`
+/// What that tick seals is in the store already, so nothing of it is written. `progress`
 /// is told how many jobs have been read, and of how many.
 pub(crate) fn restore(
-    store: &mut dyn Store,
-    recovery: Recovery,
-    reader: &mut dyn Reader,
+    stores: &mut Stores,
     pipeline: &Pipeline,
+    tick: Tick,
     inbox: &Receiver<Msg>,
     live: &RwLock<Live>,
     mut progress: impl FnMut(u64, u64),
-) -> anyhow::Result<Tick> {
+) -> anyhow::Result<()> {
     let started = Instant::now();
-    // At a grid time, so that the first snapshot has all of it.
-    let tick = grid_time(now().max(recovery.frontier), GRID.as_micros() as Tick);
-    pipeline.restore(tick, recovery.kept)?;
+    let Stores { store, reader, recovery, .. } = stores;
+    pipeline.restore(tick, std::mem::take(&mut recovery.kept))?;
 
     let (mut n, mut told, mut fed) = (0, Instant::now(), Ok(()));
     progress(n, recovery.jobs);
@@ -72,5 +69,5 @@ pub(crate) fn restore(
         let per_second = n as f64 / seconds.max(1e-9);
         tracing::info!(jobs = n, seconds, per_second, "restored from the store");
     }
-    Ok(tick)
+    Ok(())
 }

@@ -2,8 +2,10 @@
 //!
 //! A URL may hold a password, so none is ever shown.
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
+use api::Readiness;
 use ingress::amqp;
+use tokio::sync::watch;
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct Urls {
@@ -27,6 +29,12 @@ impl Urls {
         url.parse().context("--rabbitmq-url")
     }
 
+    /// The same, for whoever can do without.
+    pub(crate) fn rabbitmq_if_given(&self) -> anyhow::Result<Option<amqp::Url>> {
+        let Some(url) = given(&self.rabbitmq_url, "RABBITMQ_URL") else { return Ok(None) };
+        url.parse().map(Some).context("--rabbitmq-url")
+    }
+
     pub(crate) fn postgres(&self) -> anyhow::Result<String> {
         needed(&self.postgres_url, "POSTGRES_URL", "--postgres-url")
     }
@@ -40,9 +48,67 @@ impl Urls {
     }
 }
 
+/// The servers of a process that does without those that are not named.
+pub(crate) struct Optional {
+    pub(crate) broker: Option<amqp::Url>,
+    /// PostgreSQL and MongoDB, which are one store.
+    pub(crate) stores: Option<(String, String)>,
+    pub(crate) redis: Option<String>,
+}
+
+impl Urls {
+    /// Whichever are given.
+    pub(crate) fn optional(&self) -> anyhow::Result<Optional> {
+        let Urls { rabbitmq_url, postgres_url, redis_url, mongodb_url } = self;
+        let broker = match given(rabbitmq_url, "RABBITMQ_URL") {
+            Some(url) => Some(url.parse().context("--rabbitmq-url")?),
+            None => None,
+        };
+        let postgres = given(postgres_url, "POSTGRES_URL");
+        let stores = match (postgres, given(mongodb_url, "MONGODB_URL")) {
+            (Some(postgres), Some(mongodb)) => Some((postgres, mongodb)),
+            (None, None) => None,
+            (Some(_), None) => bail!(
+                "PostgreSQL keeps no events: give --mongodb-url too, or neither for the embedded store"
+            ),
+            (None, Some(_)) => bail!(
+                "MongoDB keeps events alone: give --postgres-url too, or neither for the embedded store"
+            ),
+        };
+        Ok(Optional { broker, stores, redis: given(redis_url, "REDIS_URL") })
+    }
+}
+
+fn needed(url: &Option<String>, variable: &str, flag: &str) -> anyhow::Result<String> {
+    given(url, variable).ok_or_else(|| anyhow!("{flag} is needed here: give it, or set {variable}"))
+}
+
 /// A URL by its flag, its plain variable, or the variable that every option has.
-fn needed(given: &Option<String>, variable: &str, flag: &str) -> anyhow::Result<String> {
+fn given(url: &Option<String>, variable: &str) -> Option<String> {
     let prefixed = || std::env::var(format!("OBSERVATORY_{variable}")).ok();
-    let url = given.clone().or_else(prefixed).filter(|url| !url.is_empty());
-    url.ok_or_else(|| anyhow!("{flag} is needed here: give it, or set {variable}"))
+    url.clone().or_else(prefixed).filter(|url| !url.is_empty())
+}
+
+/// Keeps a role ready while the broker is there.
+pub(crate) async fn follow_broker(
+    mut state: watch::Receiver<amqp::State>,
+    readiness: watch::Sender<Readiness>,
+) {
+    loop {
+        let now = match *state.borrow_and_update() {
+            amqp::State::Connected => Readiness::Ready,
+            amqp::State::Blocked => Readiness::Away("the broker, which blocks publishers,"),
+            amqp::State::Away(_) => Readiness::Away("the broker"),
+        };
+        readiness.send_if_modified(|readiness| {
+            let changes = *readiness != Readiness::Draining && *readiness != now;
+            if changes {
+                *readiness = now;
+            }
+            changes
+        });
+        if state.changed().await.is_err() {
+            return;
+        }
+    }
 }

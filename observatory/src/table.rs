@@ -34,7 +34,8 @@ pub(crate) fn snapshot(snapshot: &Snapshot) -> String {
     parts.join("\n")
 }
 
-fn table(header: &[&str], left: usize) -> Table {
+/// A table; columns from `left` on are of numbers.
+pub(crate) fn table(header: &[&str], left: usize) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(header);
@@ -102,6 +103,6 @@ fn alerts(snapshot: &Snapshot) -> String {
 }
 
 /// Text of a producer's, with what could steer a terminal made visible.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

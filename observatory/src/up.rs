@@ -1,9 +1,13 @@
-//! `observatory up`: everything in one process, on the embedded store, behind one port.
+//! `observatory up`: everything in one process, behind one port.
 //!
 //! ```text
 //!   HTTP (tokio) ──▶ engine thread ──▶ dataflow threads ──▶ store thread ──▶ HTTP reads
 //!   reference worker, demo (tokio) ──┘
 //! ```
+//!
+//! With the URL of a broker, events go through it: what HTTP, worker and demo submit is published,
+//! and comes in from there with everybody else's. With those of PostgreSQL and MongoDB they are the
+//! store, else it is embedded; with that of Redis the views are shown to other processes, too.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,37 +17,48 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use api::{App, Hosts, Readers, Readiness, Views};
+use api::{App, Hosts, Readiness, Views};
 use contracts::Micros;
-use ingress::gateway;
+use ingress::amqp::events::Events;
+use ingress::amqp::{self, Publisher};
 use ingress::submit::{SubmitError, Submitter};
+use ingress::work::Work;
 use sinks::live::Live;
-use sinks::sqlite::{FILE, Reader, Store};
-use sinks::store::Store as _;
+use sinks::mongo::Archive;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use crate::core::{Core, Stores, rules_in_force};
+use crate::core::Core;
 use crate::data_dir::{self, DataDir};
 use crate::demo;
 use crate::engine::{self, GRID, Msg};
 use crate::http::{self, Server};
+use crate::intake;
 use crate::metrics::Metrics;
+use crate::queue_worker::QueueWorker;
 use crate::reference_worker::{Habits, PLACES, ReferenceWorker};
 use crate::rules_file::{self, RulesFile};
+use crate::servers::{Optional, Urls};
 use crate::signals::Signals;
+use crate::stores::Backing;
 
 /// How long a stop may take; then what is not durable stays unacknowledged, and is not lost.
 const DRAIN: Duration = Duration::from_secs(8);
+
+/// What the broker shows of our connections.
+const NAME: &str = "observatory up";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Where to listen.
     #[arg(long, env = "OBSERVATORY_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where the data lies; by default below $XDG_STATE_HOME.
+    /// Where the data of the embedded store lies; by default below $XDG_STATE_HOME.
     #[arg(long, env = "OBSERVATORY_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    urls: Urls,
     /// Add made-up jobs, some of which fail, are retried or hang, in a data folder of their own.
     #[arg(long, env = "OBSERVATORY_DEMO")]
     demo: bool,
@@ -62,36 +77,66 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     crate::log::start();
     // Whatever can be wrong with what we were given is found before anything is touched.
     let rules = args.rules.as_deref().map(rules_file::read).transpose()?;
-    let folder = match &args.data_dir {
-        Some(folder) => folder.clone(),
-        None => data_dir::default_dir(if args.demo { "demo" } else { "up" })?,
+    let servers = args.urls.optional()?;
+    let data = match servers.stores {
+        Some(_) => None,
+        None => Some(DataDir::take(&args.folder()?)?),
     };
-    let data = DataDir::take(&folder)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    let done = runtime.block_on(serve(args, &data, rules));
+    let done = runtime.block_on(serve(args, servers, data, rules));
     // Whatever is still running has had its time.
     runtime.shutdown_background();
     done
 }
 
-async fn serve(args: &Args, data: &DataDir, rules: Option<RulesFile>) -> anyhow::Result<ExitCode> {
+impl Args {
+    fn habits(&self) -> Habits {
+        Habits { seed: self.seed, ..Habits::default() }
+    }
+
+    fn folder(&self) -> anyhow::Result<PathBuf> {
+        match &self.data_dir {
+            Some(folder) => Ok(folder.clone()),
+            None => data_dir::default_dir(if self.demo { "demo" } else { "up" }),
+        }
+    }
+}
+
+async fn serve(
+    args: &Args,
+    servers: Optional,
+    data: Option<DataDir>,
+    rules: Option<RulesFile>,
+) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let listener = http::bind(args.listen).await?;
     let address = listener.local_addr().context("the socket has no address")?;
-    let mut store = Store::open(data.path())?;
-    let mut recovery = store.recover()?;
-    let rules = rules_in_force(&mut store, rules, recovery.rules.take(), args.demo)?;
+    let Optional { broker, stores, redis } = servers;
+    let backing = Arc::new(match (stores, data) {
+        (Some((postgres, mongodb)), _) => {
+            let archive = Archive::connect(&mongodb).await.context("--mongodb-url")?;
+            Backing::Servers { postgres, archive }
+        }
+        (None, Some(data)) => Backing::Embedded(data),
+        (None, None) => return Err(anyhow!("there is no store; this is a fault of ours")),
+    });
 
     let (inbox, msgs) = mpsc::channel();
     let (work, jobs) = unbounded_channel();
     let (readiness, ready) = watch::channel(Readiness::Starting { recovered: 0, of: 0 });
     let live = Arc::new(RwLock::new(Live::new(GRID.as_micros() as u64)));
     let metrics = Metrics::new()?;
-    let submitter = submitter(inbox.clone());
+    let submitter = match &broker {
+        Some(broker) => {
+            let config = amqp::publisher::Config::new(broker.clone(), NAME);
+            Submitter::to_broker(Publisher::start(config))
+        }
+        None => to_engine(inbox.clone()),
+    };
     let app = App {
         submitter: submitter.clone(),
         views: Views::Here(Arc::clone(&live)),
-        readers: readers(data),
+        readers: backing.readers(),
         ready,
         work: work.clone(),
         reject: rejections(inbox.clone()),
@@ -104,25 +149,47 @@ async fn serve(args: &Args, data: &DataDir, rules: Option<RulesFile>) -> anyhow:
     let mut server = Server::start(listener, api::router(app));
     tracing::info!("listening on http://{address}");
 
-    let core =
-        Core { inbox: inbox.clone(), live, metrics: metrics.clone(), n_workers: args.workers };
-    let unfinished = store.unfinished_work()?;
-    let reader = store.reader().context("cannot read the store")?;
-    let stores = Stores { store: Box::new(store), reader: Box::new(reader), recovery };
-    let progress = readiness.clone();
+    let core = Core {
+        inbox: inbox.clone(),
+        live,
+        metrics: metrics.clone(),
+        n_workers: args.workers,
+        rules,
+        demo: args.demo,
+        behind: broker.is_some(),
+        redis,
+        cluster: None,
+    };
+    // The data folder is ours until the end.
+    let (opened, progress) = (Arc::clone(&backing), readiness.clone());
     let started = tokio::task::spawn_blocking(move || {
-        core.start(stores, msgs, rules, || Ok(None), &progress)
+        let Some(mut stores) = opened.open(&progress)? else { return Ok(None) };
+        let unfinished = std::mem::take(&mut stores.unfinished);
+        let ended = core.start(stores, msgs, &progress)?;
+        anyhow::Ok(Some((ended, unfinished)))
     });
-    let mut ended = tokio::select! {
-        started = started => started.context("the start has failed")??,
+    let (mut ended, unfinished) = tokio::select! {
+        started = started => match started.context("the start has failed")?? {
+            Some(started) => started,
+            None => return Ok(ExitCode::SUCCESS),
+        },
         () = signals.stop() => return Ok(ExitCode::SUCCESS),
     };
-    // Before a job can be submitted, so that none is queued twice.
-    requeue(unfinished, data, &work)?;
+    let executing = match broker {
+        Some(broker) => {
+            let habits = args.habits();
+            let worker = QueueWorker::start(broker.clone(), NAME, PLACES, habits, metrics.clone());
+            let events = intake::start(broker, None, NAME, &inbox, &metrics)?;
+            Executing::FromBroker(worker, events)
+        }
+        None => {
+            requeue(unfinished, &work);
+            let places = PLACES.get().into();
+            let worker = ReferenceWorker::new(submitter.clone(), args.habits(), places, metrics);
+            Executing::Here(tokio::spawn(worker.run(jobs)))
+        }
+    };
     readiness.send_replace(Readiness::Ready);
-    let habits = Habits { seed: args.seed, ..Habits::default() };
-    let worker = ReferenceWorker::new(submitter.clone(), habits, PLACES, metrics);
-    let worker = tokio::spawn(worker.run(jobs));
     let demo = args.demo.then(|| tokio::spawn(demo::run(submitter.clone(), work, args.seed)));
 
     let failed = tokio::select! {
@@ -140,11 +207,17 @@ async fn serve(args: &Args, data: &DataDir, rules: Option<RulesFile>) -> anyhow:
     let drained = async {
         // Answers that are under way wait for the store, so the engine goes on meanwhile.
         server.stop().await;
-        worker.abort();
+        let events = executing.stop().await;
         submitter.close();
+        // Nothing more comes in once the engine is told to drain, and what it settles is acked.
+        let stopped = events.map(|events| tokio::spawn(events.stop(DRAIN)));
         // The engine is there until it has drained.
         drop(inbox.send(Msg::Drain));
-        ended.await.context("the engine has stopped").flatten()
+        let result = ended.await.context("the engine has stopped").flatten();
+        if let Some(stopped) = stopped {
+            drop(stopped.await);
+        }
+        result
     };
     tokio::select! {
         drained = tokio::time::timeout(DRAIN, drained) => match drained {
@@ -156,7 +229,30 @@ async fn serve(args: &Args, data: &DataDir, rules: Option<RulesFile>) -> anyhow:
     }
 }
 
-fn submitter(inbox: Sender<Msg>) -> Submitter {
+/// What executes jobs, and where their events come from.
+enum Executing {
+    /// Here and nowhere else.
+    Here(JoinHandle<()>),
+    FromBroker(QueueWorker, Events),
+}
+
+impl Executing {
+    /// Executes no more; gives what is still to be stopped.
+    async fn stop(self) -> Option<Events> {
+        match self {
+            Executing::Here(worker) => {
+                worker.abort();
+                None
+            }
+            Executing::FromBroker(worker, events) => {
+                worker.stop().await;
+                Some(events)
+            }
+        }
+    }
+}
+
+fn to_engine(inbox: Sender<Msg>) -> Submitter {
     Submitter::new(move |delivery| {
         inbox.send(Msg::Deliver(delivery)).map_err(|_| SubmitError::Stopped)
     })
@@ -167,28 +263,11 @@ fn rejections(inbox: Sender<Msg>) -> Arc<dyn Fn(contracts::Reason) + Send + Sync
     Arc::new(move |reason| drop(inbox.send(Msg::Rejected(reason))))
 }
 
-fn readers(data: &DataDir) -> Readers {
-    let path = data.path().join(FILE);
-    Readers::new(move || Reader::open(&path))
-}
-
 /// Queues the jobs that the last process left unfinished.
-fn requeue(
-    unfinished: Vec<(contracts::JobId, u16)>,
-    data: &DataDir,
-    queue: &UnboundedSender<ingress::work::Work>,
-) -> anyhow::Result<()> {
-    let reader = Reader::open(&data.path().join(FILE))?;
-    for &(job, attempt) in &unfinished {
-        let Some(body) = reader.first_event(job)? else { continue };
-        // It was accepted once.
-        if let Ok(event) = contracts::decode(&body) {
-            let work = ingress::work::Work { attempt, ..gateway::work(&event) };
-            drop(queue.send(work));
-        }
-    }
+fn requeue(unfinished: Vec<Work>, queue: &UnboundedSender<Work>) {
     if !unfinished.is_empty() {
         tracing::info!(jobs = unfinished.len(), "unfinished jobs are queued again");
     }
-    Ok(())
+    // The worker that is about to start takes them.
+    unfinished.into_iter().for_each(|work| drop(queue.send(work)));
 }

@@ -63,7 +63,7 @@ fn full(ticks: Vec<(Tick, Vec<Input>)>) {
     let mut worker = single();
     let config = Config { judge: true, keep_records: true, ..Config::default() };
     let mut graph = Graph::build(&mut worker, &config);
-    graph.rule(ticks[0].0, support::hundred_rules());
+    graph.order(ticks[0].0, support::hundred_rules());
     for (tick, inputs) in ticks {
         graph.feed(tick, inputs);
         graph.close(tick);

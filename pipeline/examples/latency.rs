@@ -24,7 +24,7 @@ fn main() {
     let mut worker = single();
     let config = Config { judge: true, keep_records: true, ..Config::default() };
     let mut graph = Graph::build(&mut worker, &config);
-    graph.rule(ticks[0].0, support::hundred_rules());
+    graph.order(ticks[0].0, support::hundred_rules());
     let mut took = Vec::with_capacity(ticks.len());
     let cpu = cpu_time::ThreadTime::now();
     let start = Instant::now();

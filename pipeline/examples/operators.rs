@@ -71,7 +71,7 @@ fn main() {
     }
     let config = Config { judge: true, keep_records: true, ..Config::default() };
     let mut graph = Graph::build(&mut worker, &config);
-    graph.rule(ticks[0].0, support::hundred_rules());
+    graph.order(ticks[0].0, support::hundred_rules());
     let start = Instant::now();
     for (tick, inputs) in ticks {
         graph.feed(tick, inputs);

@@ -7,11 +7,9 @@
 //!               │   │              └──▶ OnGrid ──┬──▶ latency
 //!               │   └──▶ records                 ├──▶ throughput
 //!               └──▶ lookups                       └──▶ ages ──┐
-//!   rules ─────────────────────────────────────────────────────┴──▶ alerts, which
+//!   orders: rules, suspension ─────────────────────────────────┴──▶ alerts, which
 //!                                            also take latency and throughput
 //! ```
-
-use std::rc::Rc;
 
 use differential_dataflow::AsCollection;
 use differential_dataflow::input::InputSession;
@@ -20,14 +18,14 @@ use timely::dataflow::InputHandle;
 use timely::dataflow::operators::vec::{Input as _, Map};
 use timely::worker::Worker;
 
-use crate::fact::Input;
-use crate::fact::{Fact, Record};
+use crate::aside::Aside;
+use crate::fact::{Fact, Input, Record};
 use crate::grid::on_grid;
 use crate::job_state::{Jobs, job_states};
 use crate::retention::Retention;
 use crate::row::project;
-use crate::rules::Rule;
-use crate::seal::{Outlet, Seal, Sealed};
+use crate::rules::Order;
+use crate::seal::{Outlet, Seal, Sealed, Sealing};
 use crate::views::alerts::{Alert, alerts};
 use crate::views::counts::{Cell, counts};
 use crate::views::latency::{Latency, Sample, latency};
@@ -47,8 +45,11 @@ pub struct Config {
     pub steps: Steps,
     /// Give out what a store is to keep.
     pub keep_records: bool,
-    /// Judge rules. Without it none may be fed.
+    /// Judge rules. Without it no orders may be fed.
     pub judge: bool,
+    /// Other processes run the same graph and take in facts: what else they tell the one that
+    /// writes is brought there, and what that has made durable is told to them.
+    pub cluster: bool,
 }
 
 impl Default for Config {
@@ -59,6 +60,7 @@ impl Default for Config {
             steps: Steps::Every,
             keep_records: false,
             judge: false,
+            cluster: false,
         }
     }
 }
@@ -80,17 +82,18 @@ type Handle<D> = InputHandle<Tick, CapacityContainerBuilder<Vec<D>>>;
 pub struct Graph {
     facts: Handle<Input>,
     kept: Option<Handle<(Kept, Tick)>>,
-    rules: Option<InputSession<Tick, Rule, Diff>>,
+    orders: Option<InputSession<Tick, Order, Diff>>,
+    asides: Option<Handle<(Aside, Tick, ())>>,
     outlets: Outlets,
-    /// The first tick that is not sealed.
-    upper: Rc<std::cell::Cell<Tick>>,
+    /// How far all of it has come.
+    sealing: Sealing,
     /// The `upper` of the last batch sealed.
     lower: Tick,
-    seals: bool,
     /// There is no other worker.
     alone: bool,
     /// Fed at the time of `facts`, and not sent.
     unsent: Vec<Input>,
+    unsent_asides: Vec<(Aside, Tick, ())>,
 }
 
 struct Outlets {
@@ -102,15 +105,17 @@ struct Outlets {
     minutes: Outlet<Minute, MinuteStats>,
     retired: Outlet<Sample>,
     alerts: Option<Outlet<Alert>>,
+    asides: Option<Outlet<Aside, ()>>,
 }
 
 impl Graph {
     /// Builds the graph on `worker`; all workers of a cluster must build the same.
     pub fn build(worker: &mut Worker, config: &Config) -> Graph {
-        let (seals, alone) = (worker.index() == 0, worker.peers() == 1);
+        let alone = worker.peers() == 1;
         worker.dataflow_named("Observatory", |scope| {
             let (facts, inputs) = scope.new_input();
             let (kept_handle, kept) = scope.new_input();
+            let (asides, aside) = config.cluster.then(|| scope.new_input()).unzip();
 
             let kept_cells = kept.clone().flat_map(kept_cell).as_collection();
             let kept_samples = kept.clone().flat_map(kept_sample).as_collection();
@@ -126,11 +131,11 @@ impl Graph {
             let minutes = minutes(changes);
             let latency = latency(coarse.clone(), kept_samples, config.steps);
             let throughput = throughput(coarse.clone(), config.steps);
-            let mut rules = config.judge.then(InputSession::new);
-            let alerts = rules.as_mut().map(|rules| {
+            let mut orders = config.judge.then(InputSession::new);
+            let alerts = orders.as_mut().map(|orders| {
                 let (latency, throughput) = (latency.clone(), throughput.clone());
                 let restored = kept.flat_map(kept_alert);
-                alerts(coarse, throughput, latency, rules.to_collection(scope), restored)
+                alerts(coarse, throughput, latency, orders.to_collection(scope), restored)
             });
 
             let mut seal = Seal::new(scope);
@@ -143,17 +148,19 @@ impl Graph {
                 minutes: seal.add(minutes),
                 retired: seal.add(retired.inner),
                 alerts: alerts.map(|alerts| seal.add(alerts.inner)),
+                asides: aside.map(|aside| seal.add(aside)),
             };
             Graph {
                 facts,
                 kept: Some(kept_handle),
-                rules,
+                orders,
+                asides,
                 outlets,
-                upper: seal.build(),
+                sealing: seal.build(config.cluster),
                 lower: 0,
-                seals,
                 alone,
                 unsent: Vec::new(),
+                unsent_asides: Vec::new(),
             }
         })
     }
@@ -169,19 +176,33 @@ impl Graph {
 
     /// Feeds `inputs` at `tick`, which must not be before one that is closed; closes those before.
     pub fn feed(&mut self, tick: Tick, mut inputs: Vec<Input>) {
-        self.kept = None;
-        if *self.facts.time() < tick {
-            self.send();
-            self.facts.advance_to(tick);
-        }
+        self.advance(tick);
         if self.alone {
             self.facts.send_batch(&mut inputs);
         } else {
             self.unsent.append(&mut inputs);
         }
-        if let Some(rules) = &mut self.rules {
-            rules.advance_to(tick);
-            rules.flush();
+    }
+
+    /// Tells the process that writes, at `tick`; in a cluster only.
+    pub fn tell(&mut self, tick: Tick, asides: Vec<Aside>) {
+        self.advance(tick);
+        self.unsent_asides.extend(asides.into_iter().map(|aside| (aside, tick, ())));
+    }
+
+    /// Moves the inputs to `tick`, if they are not there.
+    fn advance(&mut self, tick: Tick) {
+        self.kept = None;
+        if *self.facts.time() < tick {
+            self.send();
+            self.facts.advance_to(tick);
+            if let Some(asides) = &mut self.asides {
+                asides.advance_to(tick);
+            }
+        }
+        if let Some(orders) = &mut self.orders {
+            orders.advance_to(tick);
+            orders.flush();
         }
     }
 
@@ -192,13 +213,16 @@ impl Graph {
     /// it, and then the batch would wait for ever: so it is sent just before time moves.
     fn send(&mut self) {
         self.facts.send_batch(&mut self.unsent);
+        if let Some(asides) = &mut self.asides {
+            asides.send_batch(&mut self.unsent_asides);
+        }
     }
 
-    /// Adds and retracts rules at `tick`, before anything is fed at it.
-    pub fn rule(&mut self, tick: Tick, updates: Vec<(Rule, Diff)>) {
-        if let Some(rules) = &mut self.rules {
-            rules.advance_to(tick);
-            updates.into_iter().for_each(|(rule, diff)| rules.update(rule, diff));
+    /// Adds and retracts what decides on alerts at `tick`, before anything is fed at it.
+    pub fn order(&mut self, tick: Tick, updates: Vec<(Order, Diff)>) {
+        if let Some(orders) = &mut self.orders {
+            orders.advance_to(tick);
+            updates.into_iter().for_each(|(order, diff)| orders.update(order, diff));
         }
     }
 
@@ -208,25 +232,38 @@ impl Graph {
         self.send();
         self.facts.advance_to(tick + 1);
         self.facts.flush();
-        if let Some(rules) = &mut self.rules {
-            rules.advance_to(tick + 1);
-            rules.flush();
+        if let Some(asides) = &mut self.asides {
+            asides.advance_to(tick + 1);
+            asides.flush();
+        }
+        if let Some(orders) = &mut self.orders {
+            orders.advance_to(tick + 1);
+            orders.flush();
         }
     }
 
     /// Whether a tick before `tick` is still on its way.
     pub fn behind(&self, tick: Tick) -> bool {
-        self.upper.get() < tick
+        self.sealing.upper.get() < tick
     }
 
-    /// What has been sealed since the last call; nothing on workers other than the first.
+    /// What has been sealed since the last call; on workers other than the first, only how far.
     pub fn sealed(&mut self) -> Option<Sealed> {
-        let upper = self.upper.get();
-        if upper == self.lower || !self.seals {
+        let upper = self.sealing.upper.get();
+        if upper == self.lower {
             return None;
         }
-        let Outlets { lookups, records, counts, latency, throughput, minutes, retired, alerts } =
-            &self.outlets;
+        let Outlets {
+            lookups,
+            records,
+            counts,
+            latency,
+            throughput,
+            minutes,
+            retired,
+            alerts,
+            asides,
+        } = &self.outlets;
         let sealed = Sealed {
             lower: self.lower,
             upper,
@@ -238,9 +275,22 @@ impl Graph {
             minutes: minutes.drain(upper),
             retired: retired.drain(upper),
             alerts: alerts.as_ref().map(|alerts| alerts.drain(upper)).unwrap_or_default(),
+            asides: asides.as_ref().map(|asides| asides.drain(upper)).unwrap_or_default(),
         };
         self.lower = upper;
         Some(sealed)
+    }
+
+    /// Says, on the first worker of a cluster, that the ticks before `upper` are durable.
+    pub fn made_durable(&mut self, upper: Tick) {
+        if let Some(durable) = &self.sealing.durable {
+            durable.advance(upper);
+        }
+    }
+
+    /// The first tick of a cluster that is not durable, as far as this worker has heard.
+    pub fn durable(&self) -> Option<Tick> {
+        self.sealing.durable.as_ref().map(|durable| durable.frontier())
     }
 }
 

@@ -29,6 +29,22 @@ pub struct Rule {
     pub annotations: BTreeMap<String, String>,
 }
 
+/// What decides which alerts there are, beside the jobs: a collection, fed into the dataflow.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Order {
+    /// To be judged.
+    Rule(Box<Rule>),
+    /// While it is there nothing is judged, and every alert stays as it is: what is known of the
+    /// jobs is known to be behind.
+    Suspension,
+}
+
+impl From<Rule> for Order {
+    fn from(rule: Rule) -> Order {
+        Order::Rule(Box::new(rule))
+    }
+}
+
 /// What is wrong with a rules file, and where.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {

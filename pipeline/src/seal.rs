@@ -22,9 +22,12 @@ use std::rc::Rc;
 use timely::ExchangeData;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
-use timely::dataflow::{Scope, StreamVec};
+use timely::dataflow::operators::{Capability, Probe};
+use timely::dataflow::{ProbeHandle, Scope, StreamVec};
 use timely::progress::frontier::MutableAntichain;
+use timely::scheduling::Activator;
 
+use crate::aside::Aside;
 use crate::fact::{Fact, Record};
 use crate::views::alerts::Alert;
 use crate::views::counts;
@@ -56,6 +59,8 @@ pub struct Sealed {
     pub retired: Updates<Sample>,
     /// Alerts that are pending or fire; one that is retracted and not replaced is resolved.
     pub alerts: Updates<Alert>,
+    /// What other processes of the cluster add.
+    pub asides: Updates<Aside, ()>,
 }
 
 impl Sealed {
@@ -77,6 +82,7 @@ impl Sealed {
         self.minutes.extend(later.minutes);
         self.retired.extend(later.retired);
         self.alerts.extend(later.alerts);
+        self.asides.extend(later.asides);
     }
 }
 
@@ -99,11 +105,14 @@ impl<D, R> Outlet<D, R> {
 pub(crate) struct Seal<'s> {
     builder: OperatorBuilder<'s, Tick>,
     collect: Vec<Box<dyn FnMut()>>,
+    /// This is worker zero.
+    first: bool,
 }
 
 impl<'s> Seal<'s> {
     pub(crate) fn new(scope: Scope<'s, Tick>) -> Seal<'s> {
-        Seal { builder: OperatorBuilder::new("Seal".to_owned(), scope), collect: Vec::new() }
+        let builder = OperatorBuilder::new("Seal".to_owned(), scope);
+        Seal { builder, collect: Vec::new(), first: scope.index() == 0 }
     }
 
     /// Brings `view` to an outlet at worker zero.
@@ -127,12 +136,17 @@ impl<'s> Seal<'s> {
         outlet
     }
 
-    /// The tick before which nothing is on its way any more; [`Tick::MAX`] when the input closes.
-    pub(crate) fn build(self) -> Rc<Cell<Tick>> {
-        let Seal { builder, mut collect } = self;
+    /// Builds the operator. With `cluster` what worker zero makes durable is told to all workers.
+    pub(crate) fn build(self, cluster: bool) -> Sealing {
+        let Seal { mut builder, mut collect, first } = self;
+        let durable = cluster.then(|| Durable::new(&mut builder));
+        let held = durable.as_ref().map(|durable| Rc::clone(&durable.held));
         let sealed = Rc::new(Cell::new(0));
         let upper = Rc::clone(&sealed);
-        builder.build(move |_| {
+        builder.build(move |capabilities| {
+            if let Some(held) = held.filter(|_| first) {
+                held.replace(capabilities.into_iter().next());
+            }
             move |frontiers| {
                 collect.iter_mut().for_each(|collect| collect());
                 let first =
@@ -140,6 +154,49 @@ impl<'s> Seal<'s> {
                 upper.set(frontiers.iter().filter_map(first).min().unwrap_or(Tick::MAX));
             }
         });
-        sealed
+        Sealing { upper: sealed, durable }
+    }
+}
+
+/// How far the views have come.
+pub(crate) struct Sealing {
+    /// The tick before which nothing is on its way any more; [`Tick::MAX`] when the input closes.
+    pub(crate) upper: Rc<Cell<Tick>>,
+    /// In a cluster, how much of it is durable.
+    pub(crate) durable: Option<Durable>,
+}
+
+/// The durable frontier of a cluster: worker zero holds the capability of the first tick that is not
+/// durable, and the progress tracking of timely carries that to every worker.
+pub(crate) struct Durable {
+    held: Rc<RefCell<Option<Capability<Tick>>>>,
+    activator: Activator,
+    probe: ProbeHandle<Tick>,
+}
+
+impl Durable {
+    fn new(builder: &mut OperatorBuilder<'_, Tick>) -> Durable {
+        let (_, nothing) = builder.new_output::<Vec<()>>();
+        let probe = ProbeHandle::new();
+        let scope = nothing.scope();
+        nothing.probe_with(&probe);
+        let activator = scope.activator_for(builder.operator_info().address);
+        Durable { held: Rc::default(), activator, probe }
+    }
+
+    /// Says, on worker zero, that the ticks before `upper` are durable.
+    pub(crate) fn advance(&self, upper: Tick) {
+        if let Some(held) = self.held.borrow_mut().as_mut()
+            && upper > *held.time()
+        {
+            held.downgrade(&upper);
+            // Nothing else may have it report that.
+            self.activator.activate();
+        }
+    }
+
+    /// The first tick that is not known to be durable.
+    pub(crate) fn frontier(&self) -> Tick {
+        self.probe.with_frontier(|frontier| frontier.first().copied()).unwrap_or(Tick::MAX)
     }
 }

@@ -283,6 +283,9 @@ pub enum DecodeError {
 const VERSION: u8 = 1;
 
 impl Summary {
+    /// The first so many bytes of a stored form say which fact decides the state.
+    pub const DECIDED_BY: usize = 29;
+
     /// The stored form: self-contained, versioned, the same bytes for equal summaries.
     ///
     /// Version byte; `top`; five times as big-endian i64; per attribute a length byte and its

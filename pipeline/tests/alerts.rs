@@ -9,7 +9,7 @@ use contracts::snapshot::Window;
 use pipeline::dataflow::{Config, Kept};
 use pipeline::fact::Fact;
 use pipeline::reading::{Reading, alert_row};
-use pipeline::rules::Rule;
+use pipeline::rules::Order;
 use pipeline::seal::Updates;
 use pipeline::views::alerts::Alert;
 use pipeline::views::sliding::Steps;
@@ -23,8 +23,14 @@ use support::rules::{N_RULES, Of, Watch, When, changed, random_watch};
 use support::streams::{BASE, Deliveries, World, cut, fact};
 
 /// Every rule at every second, over views that move at every tick.
-const FINE: Config =
-    Config { retention: None, grid: 1, steps: Steps::Every, keep_records: false, judge: true };
+const FINE: Config = Config {
+    retention: None,
+    grid: 1,
+    steps: Steps::Every,
+    keep_records: false,
+    judge: true,
+    cluster: false,
+};
 
 /// The same over views that move as in the program.
 const COARSE: Config = Config { grid: 100_000, ..FINE };
@@ -39,6 +45,8 @@ struct Step {
     restart: bool,
     /// Rules that go and come, in any order.
     rules: Vec<(Watch, Diff)>,
+    /// Judging is suspended from here on, or goes on.
+    suspended: Option<bool>,
     facts: Vec<Fact>,
 }
 
@@ -100,7 +108,8 @@ fn follow(mut start: impl FnMut() -> Bench, steps: &[Step]) -> (Seen, Alerts) {
     let (mut rules, mut facts) = (Vec::<Watch>::new(), Vec::<Fact>::new());
     let mut known = Vec::<Job>::new();
     let mut judged = steps.first().map_or(0, |step| step.tick.div_ceil(SECOND));
-    for Step { tick, restart, rules: updates, facts: now } in steps {
+    let mut suspended = false;
+    for Step { tick, restart, rules: updates, suspended: turned, facts: now } in steps {
         let mut fed = now.clone();
         if *restart {
             bench = start();
@@ -108,27 +117,33 @@ fn follow(mut start: impl FnMut() -> Bench, steps: &[Step]) -> (Seen, Alerts) {
             // In its own way the store knows all facts so far.
             fed.extend_from_slice(&facts);
             rules.clear();
+            suspended = false;
             judged = tick.div_ceil(SECOND);
-            judge.restart(judged * SECOND);
+            judge.restart();
         }
-        let read: Vec<(Rule, Diff)> =
-            updates.iter().map(|(watch, diff)| (watch.rule(), *diff)).collect();
-        bench.rules(*tick, read);
+        let mut orders: Vec<(Order, Diff)> =
+            updates.iter().map(|(watch, diff)| (watch.rule().into(), *diff)).collect();
+        let turned = turned.filter(|turned| *turned != suspended);
+        orders.extend(turned.map(|on| (Order::Suspension, if on { 1 } else { -1 })));
+        bench.orders(*tick, orders);
         let mut moments = BTreeMap::<Tick, Updates<Alert>>::new();
         for update in bench.tick(*tick, inputs(&fed)).alerts {
             moments.entry(update.1).or_default().push(update);
         }
-        let mut at = |second: Tick, rules: &[Watch], jobs: &[Job]| {
+        let mut at = |second: Tick, suspended: bool, rules: &[Watch], jobs: &[Job]| {
             let (now, when) = (second * SECOND, format!("at second {second}"));
-            judge.judge(now, rules, jobs);
+            if !suspended {
+                judge.judge(now, rules, jobs);
+            }
             table.add(&moments.remove(&now).unwrap_or_default(), &when);
             table.agrees(&judge.alerts(), &when);
         };
         // What was fed before counts until just before this tick.
         while judged * SECOND < *tick {
-            at(judged, &rules, &known);
+            at(judged, suspended, &rules, &known);
             judged += 1;
         }
+        suspended = turned.unwrap_or(suspended);
         for (watch, _) in updates.iter().filter(|(_, diff)| *diff < 0) {
             let place = rules.iter().position(|known| known == watch);
             rules.remove(place.expect("a rule that is there"));
@@ -139,7 +154,7 @@ fn follow(mut start: impl FnMut() -> Bench, steps: &[Step]) -> (Seen, Alerts) {
             known = jobs(&facts);
         }
         if judged * SECOND == *tick {
-            at(judged, &rules, &known);
+            at(judged, suspended, &rules, &known);
             judged += 1;
         }
         assert!(moments.is_empty(), "given out between seconds: {moments:?}");
@@ -263,6 +278,18 @@ proptest! {
         let mut random = Random::new(seed);
         let n_restarts = random.of(&[1, 2, 5]);
         let steps = stream(&mut random, &world, n_restarts);
+        follow(|| Bench::here(random.of(&[&FINE, &COARSE])), &steps);
+    }
+
+    #[test]
+    fn alerts_stay_as_they_are_while_judging_is_suspended((seed, world) in worlds()) {
+        let mut random = Random::new(seed);
+        let n_restarts = random.below(3);
+        let mut steps = stream(&mut random, &world, n_restarts);
+        for step in &mut steps {
+            // As the broker goes and comes back; at a start it is not there yet.
+            step.suspended = random.once_in(8).then(|| random.once_in(2)).or(step.restart.then_some(true));
+        }
         follow(|| Bench::here(random.of(&[&FINE, &COARSE])), &steps);
     }
 }
@@ -498,6 +525,23 @@ fn what_has_ceased_over_a_restart_begins_to_be_kept_firing() {
     assert_eq!(times(&left(&steps)), (10, Some(15)));
     steps.push(until(75));
     assert_eq!(left(&steps), Alerts::new());
+}
+
+#[test]
+fn the_time_for_which_judging_is_suspended_counts() {
+    let suspend = Step { suspended: Some(true), ..until(12) };
+    let ended = happens(20, &[ended(1, Kind::Completed, 20)]);
+    let mut steps = vec![comes(0, &waiting()), happens(10, &[created(1, 10)]), suspend];
+    let resume = |seconds| Step { suspended: Some(false), ..until(seconds) };
+    steps.push(until(40));
+    // It would have fired long ago.
+    assert_eq!(times(&left(&steps)), (10, None));
+    let (mut held, mut ceased) = (steps.clone(), steps.clone());
+    held.push(resume(50));
+    assert_eq!(times(&left(&held)), (10, Some(50)));
+    ceased.insert(3, ended);
+    ceased.push(resume(50));
+    assert_eq!(left(&ceased), Alerts::new());
 }
 
 #[test]

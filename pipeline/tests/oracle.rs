@@ -19,8 +19,14 @@ use support::shown::{Shown, by_tick};
 use support::streams::{BASE, Ticks, World, cut, deliver, fact, run_out};
 
 /// Every view at every tick.
-const FINE: Config =
-    Config { retention: None, grid: 1, steps: Steps::Every, keep_records: false, judge: false };
+const FINE: Config = Config {
+    retention: None,
+    grid: 1,
+    steps: Steps::Every,
+    keep_records: false,
+    judge: false,
+    cluster: false,
+};
 
 /// The coarse cadence of the program, in µs.
 const GRID: Tick = 100_000;
@@ -164,6 +170,14 @@ proptest! {
     fn two_workers_show_what_one_does((seed, world) in worlds(1..40)) {
         let ticks = stream(&mut Random::new(seed), &world);
         follow(Bench::threads(&FINE, 2), &FINE, &ticks);
+    }
+
+    #[test]
+    fn two_processes_show_what_one_does((seed, world) in worlds(1..40)) {
+        let mut random = Random::new(seed);
+        let n_workers = random.of(&[1, 2]);
+        let ticks = stream(&mut random, &world);
+        follow(Bench::cluster(&FINE, 2, n_workers), &FINE, &ticks);
     }
 
     #[test]

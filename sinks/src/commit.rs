@@ -55,6 +55,11 @@ impl std::fmt::Debug for SpillRow {
 #[derive(Debug, Default)]
 pub struct Commit {
     pub events: Vec<Accepted>,
+    /// Events that other processes of a cluster have taken in and archive, as far as the store is to
+    /// know more of them than their facts.
+    pub heard: Vec<Accepted>,
+    /// When the newest event of those processes occurred, µs since the epoch.
+    pub newest: Option<i64>,
     pub sealed: Sealed,
     /// Submissions refused since the last commit.
     pub rejected: BTreeMap<Reason, u64>,
@@ -65,6 +70,8 @@ impl Commit {
     pub fn writes(&self) -> bool {
         let Sealed { records, counts, minutes, retired, alerts, .. } = &self.sealed;
         !(self.events.is_empty()
+            && self.heard.is_empty()
+            && self.newest.is_none()
             && self.rejected.is_empty()
             && records.is_empty()
             && counts.is_empty()
@@ -73,9 +80,21 @@ impl Commit {
             && alerts.is_empty())
     }
 
+    /// The events of which the store is to know more than their facts.
+    pub fn told(&self) -> impl Iterator<Item = &Accepted> {
+        self.events.iter().chain(&self.heard)
+    }
+
+    /// When the newest event occurred, µs since the epoch.
+    pub fn last_event(&self) -> Option<i64> {
+        self.events.iter().map(|accepted| accepted.event.fact.at).max().max(self.newest)
+    }
+
     /// Takes in the ticks that follow.
     pub fn extend(&mut self, later: Commit) {
         self.events.extend(later.events);
+        self.heard.extend(later.heard);
+        self.newest = self.newest.max(later.newest);
         self.sealed.extend(later.sealed);
         for (reason, n) in later.rejected {
             *self.rejected.entry(reason).or_default() += n;
@@ -90,9 +109,9 @@ pub(crate) struct Details<'a> {
 }
 
 impl<'a> Details<'a> {
-    pub(crate) fn of(events: &'a [Accepted]) -> Details<'a> {
+    pub(crate) fn of(commit: &'a Commit) -> Details<'a> {
         let mut by_job: BTreeMap<JobId, Vec<&Submitted>> = BTreeMap::new();
-        for accepted in events.iter().filter(|accepted| !accepted.late) {
+        for accepted in commit.told().filter(|accepted| !accepted.late) {
             by_job.entry(accepted.event.fact.job).or_default().push(&accepted.event);
         }
         Details { by_job }

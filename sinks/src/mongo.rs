@@ -120,11 +120,24 @@ impl Error {
     pub fn passes(&self) -> bool {
         matches!(self, Error::Late(_) | Error::Busy | Error::Away(_) | Error::Broken(_))
     }
+
+    /// Whether the server does not let us in.
+    pub fn shut(&self) -> bool {
+        let Error::Refused(error) = self else { return false };
+        match &*error.kind {
+            ErrorKind::Authentication { .. } => true,
+            ErrorKind::Command(command) => NOT_LET_IN.contains(&command.code),
+            _ => false,
+        }
+    }
 }
 
 /// Codes of the server that say no for good: bad values, no rights, failed login, a document that
 /// is too large, a validator of the collection.
 const FINAL: [i32; 7] = [2, 9, 13, 18, 72, 121, 10334];
+
+/// Those of them that are about who we are.
+const NOT_LET_IN: [i32; 2] = [13, 18];
 
 impl From<mongodb::error::Error> for Error {
     fn from(error: mongodb::error::Error) -> Error {

@@ -39,6 +39,7 @@ use pipeline::Tick;
 use pipeline::fact::{Input, Record};
 use tokio::runtime::Handle;
 
+mod audit;
 mod columns;
 mod lock;
 mod migrate;
@@ -49,6 +50,7 @@ mod session;
 mod spill;
 mod write;
 
+pub use audit::{JobRow, MinuteNumbers, Standing, Tables};
 pub use read::Reader;
 pub use spill::Spilled;
 
@@ -96,6 +98,40 @@ impl Postgres {
     /// A reading end, with connections of its own.
     pub fn reader(&self) -> Result<Reader, Error> {
         Reader::new(self.server.clone(), self.runtime.clone())
+    }
+
+    /// The end of a process that belongs to the writer of `generation`: it can do nothing but
+    /// [`Writer::spill`].
+    pub fn spiller(&self, generation: i64) -> Writer {
+        Writer {
+            server: self.server.clone(),
+            runtime: self.runtime.clone(),
+            mine: Mine { generation, left: Tick::MAX },
+            session: None,
+            lease: Lease::default(),
+        }
+    }
+
+    /// How far the store has come.
+    pub fn standing(&self) -> Result<Standing, Error> {
+        self.look(async |client| audit::standing(client).await)
+    }
+
+    /// Hands over every job as it is in one transaction, and then gives what the other tables hold
+    /// in it.
+    pub fn audit(&self, take: &mut dyn FnMut(JobRow)) -> Result<Tables, Error> {
+        self.look(async |client| audit::tables(client, take).await)
+    }
+
+    /// Looks at the tables, over a connection of its own.
+    fn look<T>(
+        &self,
+        work: impl AsyncFnOnce(&tokio_postgres::Client) -> Result<T, Fault>,
+    ) -> Result<T, Error> {
+        self.runtime.block_on(async {
+            let client = self.server.connect("audit").await?;
+            work(&client).await.map_err(|fault| self.server.error(fault))
+        })
     }
 
     /// Waits until no other writer is at work, and takes the next generation.

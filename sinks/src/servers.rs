@@ -19,14 +19,14 @@
 //!
 //! The slower of the two, as they work side by side.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contracts::{EventId, JobId, Micros, Reason, State};
 use pipeline::Tick;
 use pipeline::fact::{Input, Record};
 use tokio::runtime::Handle;
 
-use crate::commit::{Commit, SpillRow};
+use crate::commit::{Accepted, Commit, SpillRow};
 use crate::crash;
 use crate::mongo::{self, Archive};
 use crate::postgres::{self, Writer};
@@ -34,6 +34,9 @@ use crate::store::{self, Archived, Error, Listed, Recovery, Told};
 
 /// How long the archive is given; then its events are spilled.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long an outpost does without an archive that did not answer.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Events that go from the spill table to the archive at a time, and how many times in one go, so
 /// that a commit does not wait long for it.
@@ -152,6 +155,44 @@ impl store::Store for Servers {
             self.postgres.unspill(&ids)?;
         }
         Ok(())
+    }
+}
+
+/// The archive of a process that takes in events and leaves the rest to the one that writes.
+pub struct Outpost {
+    spill: Writer,
+    archive: Archive,
+    runtime: Handle,
+    /// When the archive last did not answer.
+    away: Option<Instant>,
+}
+
+impl Outpost {
+    /// `spill` is for events that the archive does not take; calls block, as those of [`Servers`].
+    pub fn new(spill: Writer, archive: Archive, runtime: Handle) -> Outpost {
+        Outpost { spill, archive, runtime, away: None }
+    }
+
+    /// Makes `events` durable, in the archive or until it has them.
+    pub fn keep(&mut self, events: &[Accepted]) -> Result<Archived, Error> {
+        if events.is_empty() {
+            return Ok(Archived::default());
+        }
+        if self.away.is_none_or(|since| since.elapsed() >= ASK_AGAIN) {
+            match self.runtime.block_on(self.archive.insert(events, PATIENCE)) {
+                Ok(archived) => {
+                    self.away = None;
+                    return Ok(archived);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the archive is away: its events wait in PostgreSQL");
+                    self.away = Some(Instant::now());
+                }
+            }
+        }
+        let rows: Vec<SpillRow> = events.iter().map(SpillRow::of).collect();
+        self.spill.spill(&rows)?;
+        Ok(Archived { new: rows.len() as u64, ..Archived::default() })
     }
 }
 

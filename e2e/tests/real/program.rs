@@ -28,6 +28,14 @@ fn program() -> &'static PathBuf {
         // With the features of the workspace: what the tests were built with is used again.
         command.args(["build", "--locked", "--workspace", "--bin", "observatory"]);
         command.args(["--features", "observatory/crash-points", "--message-format", "json"]);
+        // What cargo says of the tests' own package would look to build scripts like a change, and
+        // have half of the dependencies compiled again, each time.
+        for (name, _) in std::env::vars_os() {
+            let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_"].map(str::as_bytes);
+            if of_package.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix)) {
+                command.env_remove(name);
+            }
+        }
         let output = command.stderr(Stdio::inherit()).output().unwrap();
         assert!(output.status.success(), "the program cannot be built");
         let messages = String::from_utf8(output.stdout).unwrap();
@@ -63,6 +71,29 @@ impl World {
         }
     }
 
+    /// The program with these arguments, which does not outlive the test.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(program()).args(arguments);
+        command
+            .env("RABBITMQ_URL", self.vhost.url())
+            .env("POSTGRES_URL", &self.postgres)
+            .env("REDIS_URL", self.redis.url())
+            .env("MONGODB_URL", &self.mongodb)
+            .env("NO_COLOR", "1");
+        command
+    }
+
+    /// Runs a tool to its end.
+    pub(crate) fn tool(&self, arguments: &[&str]) -> Ended {
+        let output = self.command(arguments).output().unwrap();
+        Ended {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// Starts a role on a port of its own choice; it need not be ready yet.
     pub(crate) fn start(&self, role: &str) -> Role {
         self.start_with(role, &[])
@@ -70,19 +101,8 @@ impl World {
 
     /// The same, with more in its environment.
     pub(crate) fn start_with(&self, role: &str, environment: &[(&str, &str)]) -> Role {
-        let mut command = Command::new("setpriv");
-        // It must not outlive the test.
-        command.args(["--pdeathsig", "KILL"]).arg(program());
-        command.args([role, "--listen", "127.0.0.1:0"]);
-        command
-            .env("RABBITMQ_URL", self.vhost.url())
-            .env("POSTGRES_URL", &self.postgres)
-            .env("REDIS_URL", self.redis.url())
-            .env("MONGODB_URL", &self.mongodb)
-            .env("NO_COLOR", "1")
-            .envs(environment.iter().copied())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        let mut command = self.command(&[role, "--listen", "127.0.0.1:0"]);
+        command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
         Role::of(command.spawn().unwrap())
     }
 
@@ -95,11 +115,27 @@ impl World {
     }
 }
 
+/// What a tool left.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    /// What it printed, which must be JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+}
+
 /// A process; dropped, it is killed.
 pub(crate) struct Role {
-    child: Child,
+    pub(crate) child: Child,
     /// Empty if it has ended before it said where it listens.
-    address: String,
+    pub(crate) address: String,
     log: Arc<Mutex<String>>,
 }
 

@@ -15,13 +15,13 @@ use super::{Url, topology};
 
 /// How long it may take from the first packet to a declared topology, until we say that the broker
 /// is away.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// When an attempt is given up for another: whoever is frozen for a minute may as well be gone.
 const HOPELESS: Duration = Duration::from_secs(60);
 
 /// How long a farewell may take; the broker notices without it.
-const FAREWELL: Duration = Duration::from_secs(1);
+pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How things stand with the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,9 +227,7 @@ impl Dialer {
 
 impl Connection {
     async fn open(url: &Url, name: &str) -> Result<Connection, Fault> {
-        let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let inner = lapin::Connection::connect_uri(url.uri(), properties).await;
-        let inner = inner.map_err(|error| Fault::connecting(&error, url))?;
+        let inner = connect(url, name).await?;
         let events = Box::pin(inner.events_listener());
         let declared = declare(&inner).await;
         let channel = declared.map_err(|error| Fault::declaring(&error, url))?;
@@ -250,6 +248,13 @@ impl Connection {
     }
 }
 
+/// A connection on which nothing has been declared.
+pub(super) async fn connect(url: &Url, name: &str) -> Result<lapin::Connection, Fault> {
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let connected = lapin::Connection::connect_uri(url.uri(), properties).await;
+    connected.map_err(|error| Fault::connecting(&error, url))
+}
+
 /// A new channel, on which the topology has been declared.
 async fn declare(connection: &lapin::Connection) -> lapin::Result<Channel> {
     let channel = connection.create_channel().await?;
@@ -258,4 +263,4 @@ async fn declare(connection: &lapin::Connection) -> lapin::Result<Channel> {
 }
 
 /// The reply code of whoever closes without complaint.
-const OK: u16 = 200;
+pub(super) const OK: u16 = 200;

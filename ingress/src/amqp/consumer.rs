@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use prometheus::{Histogram, HistogramOpts, exponential_buckets};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -38,6 +39,7 @@ use super::backoff::Backoff;
 use super::connection::{Dialer, Fault, FaultKind, Faults, State};
 use super::{Url, topology};
 
+mod backlog;
 mod low_water;
 mod session;
 mod unreadable;
@@ -140,7 +142,7 @@ impl Session {
 }
 
 /// How a consumer is doing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Status {
     /// Deliveries of this session that are not acknowledged.
     pub unacked: AtomicU64,
@@ -153,6 +155,32 @@ pub struct Status {
     /// Connections made.
     pub sessions: AtomicU64,
     pub faults: Faults,
+    /// From a delivery to its ack.
+    pub ack_seconds: Histogram,
+}
+
+impl Status {
+    fn new() -> Status {
+        // From 1 ms to half a minute.
+        let buckets = exponential_buckets(0.001, 1.5, 26).unwrap_or_default();
+        let opts = HistogramOpts::new(
+            "observatory_delivery_ack_seconds",
+            "From a delivery to its acknowledgement.",
+        );
+        #[expect(clippy::expect_used, reason = "name and buckets are constants")]
+        let ack_seconds = Histogram::with_opts(opts.buckets(buckets)).expect("a histogram");
+        Status {
+            unacked: AtomicU64::new(0),
+            backlog: AtomicU64::new(0),
+            deliveries: AtomicU64::new(0),
+            redelivered: AtomicU64::new(0),
+            acked: AtomicU64::new(0),
+            requeued: AtomicU64::new(0),
+            sessions: AtomicU64::new(0),
+            faults: Faults::default(),
+            ack_seconds,
+        }
+    }
 }
 
 /// Consumes a queue until it is stopped; dropped, it stops at once.
@@ -162,6 +190,7 @@ pub struct Consumer {
     stop: Option<oneshot::Sender<Duration>>,
     task: JoinHandle<()>,
     state: watch::Receiver<State>,
+    current: watch::Receiver<bool>,
     status: Arc<Status>,
 }
 
@@ -172,18 +201,26 @@ impl Consumer {
     pub fn start(config: Config, handler: impl FnMut(Raw, Settle) + Send + 'static) -> Consumer {
         let (stop, stopped) = oneshot::channel();
         let (told, state) = watch::channel(State::Away("connecting".to_owned()));
-        let status = Arc::new(Status::default());
+        let (current, is_current) = watch::channel(false);
+        let status = Arc::new(Status::new());
         let room = Arc::new(Semaphore::new(config.prefetch.get().into()));
         let supervisor =
-            Supervisor { config, handler, room, state: told, status: Arc::clone(&status) };
+            Supervisor { config, handler, room, state: told, current, status: Arc::clone(&status) };
         let task = tokio::spawn(supervisor.run(stopped));
-        Consumer { stop: Some(stop), task, state, status }
+        Consumer { stop: Some(stop), task, state, current: is_current, status }
     }
 
     /// How things stand with the broker.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<State> {
         self.state.clone()
+    }
+
+    /// Whether there is a connection, and what was in the queue when it was made has been handed
+    /// out, to us or to others.
+    #[must_use]
+    pub fn current(&self) -> watch::Receiver<bool> {
+        self.current.clone()
     }
 
     /// How it is doing.
@@ -216,6 +253,7 @@ struct Supervisor<H> {
     /// For deliveries in the hands of the handler, over all sessions.
     room: Arc<Semaphore>,
     state: watch::Sender<State>,
+    current: watch::Sender<bool>,
     status: Arc<Status>,
 }
 
@@ -265,6 +303,7 @@ impl<H: FnMut(Raw, Settle) + Send> Supervisor<H> {
         let Config { url, queue, .. } = &self.config;
         self.status.faults.count(fault.kind);
         self.status.unacked.store(0, Ordering::Relaxed);
+        self.current.send_replace(false);
         self.state.send_replace(State::Away(fault.to_string()));
         tracing::warn!(broker = %url, %queue, fault = fault.kind.as_str(), ?retry_in, "consumer: {fault}");
     }

@@ -55,6 +55,12 @@ impl Events {
         self.consumer.state()
     }
 
+    /// Whether there is a connection, and what was in the queue when it was made is in.
+    #[must_use]
+    pub fn current(&self) -> watch::Receiver<bool> {
+        self.consumer.current()
+    }
+
     /// How the consumer is doing.
     #[must_use]
     pub fn status(&self) -> &Arc<Status> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use contracts::event::{JobId, Kind};
 use pipeline::fact::{Fact, Input};
 use pipeline::name::Name;
-use pipeline::rules::{self, Rule};
+use pipeline::rules::{self, Order};
 use pipeline::{Diff, Tick};
 use uuid::Uuid;
 
@@ -96,7 +96,7 @@ pub(crate) fn ticks(n_jobs: usize, per_tick: usize) -> Vec<(Tick, Vec<Input>)> {
 }
 
 /// A hundred rules, of every measure.
-pub(crate) fn hundred_rules() -> Vec<(Rule, Diff)> {
+pub(crate) fn hundred_rules() -> Vec<(Order, Diff)> {
     let mut yaml = "groups: [{name: bench, rules: [".to_owned();
     for i in 0..100 {
         let expr = match i % 5 {
@@ -110,5 +110,5 @@ pub(crate) fn hundred_rules() -> Vec<(Rule, Diff)> {
     }
     yaml.push_str("]}]");
     let rules = rules::parse(&yaml).expect("the rules are good");
-    rules.into_iter().map(|rule| (rule, 1)).collect()
+    rules.into_iter().map(|rule| (rule.into(), 1)).collect()
 }

@@ -4,13 +4,14 @@
 //!   ages of unfinished jobs ─┐
 //!   throughput ──────────────┤
 //!   latency ─────────────────┼──▶ Alerts (worker 0) ──▶ alerts (-old, +new)
-//!   rules ───────────────────┤      judges at whole seconds
+//!   orders: rules, suspension┤      judges at whole seconds
 //!   alerts restored ─────────┘
 //! ```
 //!
 //! The operator holds what rules are judged on, small because it is aggregated, and at each whole
 //! second of tick time judges every rule from scratch. A rule that comes, changes or goes takes
-//! effect at the next second, over what is held already.
+//! effect at the next second, over what is held already. While judging is suspended every alert
+//! stays as it is; the time that this takes counts.
 //!
 //! # Invariants
 //!
@@ -44,8 +45,8 @@ use super::throughput::{Rates, Throughput};
 use crate::distribution::{PER_MILLE, Quantiles, middle};
 use crate::name::Name;
 use crate::row::{Changes, Row, tally};
-use crate::rules::Rule;
 use crate::rules::expr::{Condition, Label, Measure, Rate, Reading, Standing};
+use crate::rules::{Order, Rule};
 use crate::{Diff, Tick};
 
 /// µs between two judgements.
@@ -110,11 +111,11 @@ enum Told {
     Age(Age, Diff),
     Throughput(Throughput, Diff),
     Latency(Latency, Diff),
-    Rule(Box<Rule>, Diff),
+    Order(Order, Diff),
     Restored(Box<Alert>),
 }
 
-/// Maintains the alerts of `rules`.
+/// Maintains the alerts of the rules among `orders`.
 ///
 /// `changes` are to come on a coarse grid whose step divides a second, as are the two views;
 /// `restored` is what a store kept.
@@ -122,7 +123,7 @@ pub fn alerts<'s>(
     changes: Changes<'s>,
     throughput: VecCollection<'s, Tick, Throughput, Diff>,
     latency: VecCollection<'s, Tick, Latency, Diff>,
-    rules: VecCollection<'s, Tick, Rule, Diff>,
+    orders: VecCollection<'s, Tick, Order, Diff>,
     restored: StreamVec<'s, Tick, (Alert, Tick)>,
 ) -> VecCollection<'s, Tick, Alert, Diff> {
     let mut builder = OperatorBuilder::new("Alerts".to_owned(), changes.scope());
@@ -131,7 +132,7 @@ pub fn alerts<'s>(
     let mut ages = builder.new_input(ages, to_one());
     let mut throughput = builder.new_input(throughput.inner, to_one());
     let mut latency = builder.new_input(latency.inner, to_one());
-    let mut rules = builder.new_input(rules.inner, to_one());
+    let mut orders = builder.new_input(orders.inner, to_one());
     let mut restored = builder.new_input(restored, to_one());
     let (output, alerts) = builder.new_output();
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(output);
@@ -156,9 +157,9 @@ pub fn alerts<'s>(
                     (Told::Latency(row, diff), tick)
                 });
             });
-            rules.for_each(|capability, updates| {
-                stash.take_in(&capability, updates, |(rule, tick, diff)| {
-                    (Told::Rule(Box::new(rule), diff), tick)
+            orders.for_each(|capability, updates| {
+                stash.take_in(&capability, updates, |(order, tick, diff)| {
+                    (Told::Order(order, diff), tick)
                 });
             });
             restored.for_each(|capability, updates| {
@@ -186,7 +187,9 @@ pub fn alerts<'s>(
                 } else if let Some(held) = &stash.held {
                     let capability = held.delayed(&tick);
                     let mut session = output.session(&capability);
-                    judge.judge(tick, |alert, diff| session.give((alert, tick, diff)));
+                    if judge.suspended == 0 {
+                        judge.judge(tick, |alert, diff| session.give((alert, tick, diff)));
+                    }
                     judge.next = judge.has_work().then_some(tick + SECOND);
                 }
             }
@@ -244,6 +247,8 @@ struct Judge {
     latency: HashMap<(Facet, contracts::snapshot::Measure, Window), Quantiles>,
     /// How often each has been added: one that goes and comes at one tick may come first.
     rules: BTreeMap<Rule, Diff>,
+    /// While it is not 0 nothing is judged.
+    suspended: Diff,
     /// Those that are pending or fire.
     active: BTreeMap<Identity, Active>,
     /// Alerts that a store kept, until their rules are judged.
@@ -298,10 +303,11 @@ impl Judge {
                     self.latency.remove(&key);
                 }
             }
-            Told::Rule(rule, diff) => {
+            Told::Order(Order::Rule(rule), diff) => {
                 *self.rules.entry(*rule).or_default() += diff;
                 self.rules.retain(|_, n| *n != 0);
             }
+            Told::Order(Order::Suspension, diff) => self.suspended += diff,
             Told::Restored(alert) => {
                 let Alert { alert, labels, active_at, fired_at, value, .. } = *alert;
                 let value = value.get();

@@ -22,8 +22,10 @@ pub(crate) type Alerts = BTreeMap<(String, Labels), Alert>;
 #[derive(Default)]
 pub(crate) struct Judge {
     known: BTreeMap<(RuleId, Labels), Known>,
-    /// The first second after a restart, until rules are judged.
-    restarted: Option<Tick>,
+    /// Since a restart no rules have been judged.
+    restarted: bool,
+    /// The first second after it at which they could have been.
+    first: Option<Tick>,
     pub(crate) seen: Seen,
 }
 
@@ -58,9 +60,9 @@ pub(crate) struct Seen {
 }
 
 impl Judge {
-    /// What a store keeps is all that is left; the first second thereafter is `first`.
-    pub(crate) fn restart(&mut self, first: Tick) {
-        self.restarted = Some(first);
+    /// What a store keeps is all that is left.
+    pub(crate) fn restart(&mut self) {
+        (self.restarted, self.first) = (true, None);
         for known in self.known.values_mut() {
             known.restored = true;
             known.ceased_at = None;
@@ -70,13 +72,11 @@ impl Judge {
     /// Judges `rules` at the second `now`, over all `jobs` then known.
     pub(crate) fn judge(&mut self, now: Tick, rules: &[Watch], jobs: &[Job]) {
         // Whoever restarts is given time to say by which rules.
-        if let Some(first) = self.restarted
-            && rules.is_empty()
-            && now < first + 10 * SECOND as Tick
-        {
+        let first = *self.first.get_or_insert(now);
+        if self.restarted && rules.is_empty() && now < first + 10 * SECOND as Tick {
             return;
         }
-        self.restarted = None;
+        self.restarted = false;
         let seen = &mut self.seen;
         let n_before = self.known.len();
         self.known.retain(|(id, _), _| rules.iter().any(|watch| watch.id == *id));

@@ -10,7 +10,7 @@ use ingress::submit::Submitted;
 use pipeline::fact::Record;
 use pipeline::row::Row;
 use pipeline::seal::Updates;
-use pipeline::summary::{Standing, UNKNOWN};
+use pipeline::summary::{Standing, Summary, UNKNOWN};
 use pipeline::views::alerts::Alert;
 use pipeline::views::counts::Cell;
 use pipeline::views::latency::{MEASURES, Sample};
@@ -42,10 +42,7 @@ pub(super) struct Frontier {
 }
 
 pub(super) fn frontier(commit: &Commit) -> Frontier {
-    Frontier {
-        youngest_retired: commit.sealed.youngest_retired(),
-        last_event: commit.events.iter().map(|accepted| accepted.event.fact.at).max(),
-    }
+    Frontier { youngest_retired: commit.sealed.youngest_retired(), last_event: commit.last_event() }
 }
 
 /// The statements of a commit, but for the frontier.
@@ -56,7 +53,7 @@ pub(super) fn plan<'a>(commit: &'a Commit, spill: &'a [SpillRow]) -> Vec<Write<'
     minutes(&commit.sealed.minutes, &mut writes);
     distributions(&commit.sealed.retired, &mut writes);
     alerts(&commit.sealed.alerts, &mut writes);
-    late_events(&commit.events, &mut writes);
+    late_events(commit, &mut writes);
     if !commit.rejected.is_empty() {
         let write = Write::new(
             "INSERT INTO rejections AS known SELECT * FROM unnest($1::text[], $2::bigint[])
@@ -110,8 +107,15 @@ macro_rules! upsert_jobs {
 /// Of jobs whose deciding event is in the commit.
 const DECIDED: &str = upsert_jobs!("excluded.error");
 
-/// Of jobs that were decided before: the store has their error already.
-const OTHERS: &str = upsert_jobs!("known.error");
+/// Of jobs that were decided before: the store has their error already. Or they were decided by an
+/// event without an error that another process has taken in; then what decides them, which a summary
+/// begins with, has changed.
+const OTHERS: &str = upsert_jobs!(
+    "CASE WHEN substring(known.summary FOR 29) = substring(excluded.summary FOR 29)
+         THEN known.error END"
+);
+
+const _: () = assert!(Summary::DECIDED_BY == 29, "the statement above says it in digits");
 
 /// Of jobs of which a commit says nothing else.
 const METADATA: &str =
@@ -134,8 +138,8 @@ struct Job<'a> {
 type Metadata<'a> = ([u8; 28], &'a str);
 
 fn jobs<'a>(commit: &'a Commit, writes: &mut Vec<Write<'a>>) {
-    let details = Details::of(&commit.events);
-    let mut metadata = metadata(&commit.events);
+    let details = Details::of(commit);
+    let mut metadata = metadata(commit);
     let (mut decided, mut others) = (Vec::new(), Vec::new());
     for (job, record) in changes::records(&commit.sealed.records) {
         let deciding = changes::deciding(&record.summary, details.about(job));
@@ -156,9 +160,9 @@ fn jobs<'a>(commit: &'a Commit, writes: &mut Vec<Write<'a>>) {
     }
 }
 
-fn metadata(events: &[Accepted]) -> BTreeMap<JobId, Metadata<'_>> {
+fn metadata(commit: &Commit) -> BTreeMap<JobId, Metadata<'_>> {
     let mut greatest = BTreeMap::<JobId, Metadata<'_>>::new();
-    for Accepted { event, .. } in events.iter().filter(|accepted| !accepted.late) {
+    for Accepted { event, .. } in commit.told().filter(|accepted| !accepted.late) {
         if let Submitted { fact, metadata: Some(text), .. } = event {
             let given = (Standing::of(fact).to_bytes(), text.as_str());
             let metadata = greatest.entry(fact.job).or_insert(given);
@@ -385,8 +389,8 @@ fn alerts<'a>(updates: &'a Updates<Alert>, writes: &mut Vec<Write<'a>>) {
     }
 }
 
-fn late_events<'a>(events: &'a [Accepted], writes: &mut Vec<Write<'a>>) {
-    let late: Vec<&Accepted> = events.iter().filter(|accepted| accepted.late).collect();
+fn late_events<'a>(commit: &'a Commit, writes: &mut Vec<Write<'a>>) {
+    let late: Vec<&Accepted> = commit.told().filter(|accepted| accepted.late).collect();
     if late.is_empty() {
         return;
     }

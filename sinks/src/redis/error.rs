@@ -29,6 +29,14 @@ impl Error {
     pub fn passes(&self) -> bool {
         matches!(self, Error::Away(_) | Error::Value { .. })
     }
+
+    /// Whether the server does not let us in.
+    pub fn shut(&self) -> bool {
+        let Error::Refused(error) = self else { return false };
+        let no =
+            [ErrorKind::AuthenticationFailed, ErrorKind::Server(::redis::ServerErrorKind::NoPerm)];
+        no.contains(&error.kind())
+    }
 }
 
 impl From<RedisError> for Error {

@@ -104,7 +104,7 @@ fn archive(transaction: &Transaction<'_>, events: &[Accepted]) -> Result<Archive
 }
 
 fn jobs(transaction: &Transaction<'_>, commit: &Commit) -> Result<(), Error> {
-    let details = Details::of(&commit.events);
+    let details = Details::of(commit);
     for record in changes::records(&commit.sealed.records).values() {
         job(transaction, record, details.about(record.job))?;
     }

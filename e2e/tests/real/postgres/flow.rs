@@ -55,7 +55,7 @@ impl Flow {
         };
         let pipeline = Pipeline::start(config, 1).unwrap();
         let rules = pipeline::rules::parse(RULES).unwrap();
-        pipeline.rules(START, rules.into_iter().map(|rule| (rule, 1)).collect()).unwrap();
+        pipeline.orders(START, rules.into_iter().map(|rule| (rule.into(), 1)).collect()).unwrap();
         Flow {
             pipeline,
             random: Rng::with_seed(seed),

@@ -20,10 +20,8 @@ pub(super) struct LowWater<A> {
     /// The tag of the first slot.
     first: Tag,
     slots: VecDeque<Slot<A>>,
-    /// The mark, if it has moved since it was taken.
-    mark: Option<A>,
-    /// Deliveries that the mark is about.
-    n_settled: u64,
+    /// Deliveries up to the mark since it was taken; it is on the last of them.
+    settled: Vec<A>,
     n_unacked: u64,
 }
 
@@ -35,7 +33,7 @@ struct Slot<A> {
 
 impl<A> Default for LowWater<A> {
     fn default() -> Self {
-        LowWater { first: 1, slots: VecDeque::new(), mark: None, n_settled: 0, n_unacked: 0 }
+        LowWater { first: 1, slots: VecDeque::new(), settled: Vec::new(), n_unacked: 0 }
     }
 }
 
@@ -59,24 +57,22 @@ impl<A: Clone> LowWater<A> {
         while let Some(slot) = self.slots.pop_front_if(|slot| slot.verdict.is_some()) {
             self.first += 1;
             if slot.verdict == Some(Verdict::Settled) {
-                self.mark = Some(slot.acker);
-                self.n_settled += 1;
+                self.settled.push(slot.acker);
             }
         }
         requeue
     }
 
-    /// Takes the mark, if it has moved: what to acknowledge, and how many deliveries that is about.
-    pub(super) fn take_mark(&mut self) -> Option<(A, u64)> {
-        let mark = self.mark.take()?;
-        let n = std::mem::take(&mut self.n_settled);
-        self.n_unacked -= n;
-        Some((mark, n))
+    /// Takes the mark, if it has moved: the deliveries to acknowledge, all with the last one.
+    pub(super) fn take_mark(&mut self) -> Vec<A> {
+        let settled = std::mem::take(&mut self.settled);
+        self.n_unacked -= settled.len() as u64;
+        settled
     }
 
     /// Deliveries that [`LowWater::take_mark`] would be about.
     pub(super) fn n_settled(&self) -> u64 {
-        self.n_settled
+        self.settled.len() as u64
     }
 
     /// Deliveries that the broker waits for.

@@ -17,6 +17,7 @@ use lapin::{Acker, Channel, Event};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, Sleep, timeout_at};
 
+use super::backlog::Backlog;
 use super::low_water::LowWater;
 use super::{Config, Raw, Settle, Status, Supervisor, Tag, Verdict};
 use crate::amqp::connection::{Connection, Fault, FaultKind, State};
@@ -53,20 +54,22 @@ impl<H: FnMut(Raw, Settle) + Send> Supervisor<H> {
     ) -> Result<(), Fault> {
         let Config { url: broker, queue, prefetch, .. } = &self.config;
         let channel = connection.channel.clone();
-        let (mut deliveries, backlog) = tokio::select! {
+        let (mut deliveries, found) = tokio::select! {
             begun = begin(&channel, queue, *prefetch) => begun?,
             fault = lost(connection) => return Err(fault),
         };
         self.status.sessions.fetch_add(1, Ordering::Relaxed);
-        self.status.backlog.store(backlog, Ordering::Relaxed);
+        self.status.backlog.store(found, Ordering::Relaxed);
+        let backlog = Backlog::of(found);
+        self.current.send_replace(backlog.is_done());
         self.state.send_replace(State::Connected);
-        tracing::info!(%broker, %queue, backlog, "consumer connected");
+        tracing::info!(%broker, %queue, backlog = found, "consumer connected");
 
         let (verdicts, mut decided) = mpsc::unbounded_channel();
         let most = u64::from(self.config.prefetch.get() / 4).clamp(1, ACK_EVERY);
         let mut acks = Acks::new(most, Arc::clone(&self.status));
         let grace = tokio::select! {
-            fault = self.hand_out(&mut deliveries, &mut acks, verdicts, &mut decided) => {
+            fault = self.hand_out(&mut deliveries, &mut acks, verdicts, &mut decided, &channel, backlog) => {
                 return Err(fault);
             }
             // Whatever is waited for just then: an ack on its way to a connection that is lost may
@@ -94,6 +97,8 @@ impl<H: FnMut(Raw, Settle) + Send> Supervisor<H> {
         acks: &mut Acks,
         verdicts: mpsc::UnboundedSender<(Tag, Verdict)>,
         decided: &mut mpsc::UnboundedReceiver<(Tag, Verdict)>,
+        channel: &Channel,
+        mut backlog: Backlog,
     ) -> Fault {
         let mut batch = Vec::with_capacity(VERDICTS);
         loop {
@@ -103,6 +108,7 @@ impl<H: FnMut(Raw, Settle) + Send> Supervisor<H> {
                         let (acker, raw) = take_apart(delivery);
                         let tag = acks.deliver(acker, raw.redelivered);
                         (self.handler)(raw, Settle { tag, verdicts: verdicts.clone(), _room: room });
+                        self.came_in(backlog.handed_out(1));
                         Ok(())
                     }
                     Some(Err(error)) => Err(Fault::during(&error)),
@@ -110,10 +116,26 @@ impl<H: FnMut(Raw, Settle) + Send> Supervisor<H> {
                 },
                 _ = decided.recv_many(&mut batch, VERDICTS) => acks.decide(&mut batch).await,
                 () = acks.due() => acks.ack().await,
+                () = backlog.due() => match ready(channel, &self.config.queue).await {
+                    Ok(left) => {
+                        self.came_in(backlog.only(left));
+                        Ok(())
+                    }
+                    Err(fault) => Err(fault),
+                },
             };
             if let Err(fault) = done {
                 return fault;
             }
+        }
+    }
+}
+
+impl<H> Supervisor<H> {
+    /// All of the backlog is in, if so.
+    fn came_in(&self, done: bool) {
+        if done {
+            self.current.send_replace(true);
         }
     }
 }
@@ -135,17 +157,24 @@ async fn begin(
     queue: &str,
     prefetch: NonZeroU16,
 ) -> Result<(lapin::Consumer, u64), Fault> {
-    let queue = ShortString::try_new(queue)
-        .map_err(|error| Fault::new(FaultKind::Refused, format!("the queue's name: {error}")))?;
-    let begun = async {
-        channel.basic_qos(prefetch.get(), BasicQosOptions::default()).await?;
-        let options = QueueDeclareOptions { passive: true, ..Default::default() };
-        let found = channel.queue_declare(queue.clone(), options, FieldTable::default()).await?;
-        let (tag, options) = (ShortString::default(), BasicConsumeOptions::default());
-        let consumer = channel.basic_consume(queue, tag, options, FieldTable::default()).await?;
-        Ok((consumer, found.message_count().into()))
-    };
-    begun.await.map_err(|error: lapin::Error| Fault::during(&error))
+    let qos = channel.basic_qos(prefetch.get(), BasicQosOptions::default()).await;
+    qos.map_err(|error| Fault::during(&error))?;
+    let found = ready(channel, queue).await?;
+    let (tag, options) = (ShortString::default(), BasicConsumeOptions::default());
+    let consumer = channel.basic_consume(name(queue)?, tag, options, FieldTable::default()).await;
+    Ok((consumer.map_err(|error| Fault::during(&error))?, found))
+}
+
+/// Messages of the queue that nobody has been given.
+async fn ready(channel: &Channel, queue: &str) -> Result<u64, Fault> {
+    let options = QueueDeclareOptions { passive: true, ..Default::default() };
+    let found = channel.queue_declare(name(queue)?, options, FieldTable::default()).await;
+    Ok(found.map_err(|error| Fault::during(&error))?.message_count().into())
+}
+
+fn name(queue: &str) -> Result<ShortString, Fault> {
+    ShortString::try_new(queue)
+        .map_err(|error| Fault::new(FaultKind::Refused, format!("the queue's name: {error}")))
 }
 
 /// The next delivery, when there is room for it.
@@ -178,9 +207,16 @@ fn cancelled() -> Fault {
     Fault::new(FaultKind::Cancelled, text)
 }
 
+/// A delivery that the broker waits for.
+#[derive(Clone, Debug)]
+struct Unacked {
+    acker: Acker,
+    delivered: Instant,
+}
+
 /// What has been delivered, and what of it is to be acknowledged when.
 struct Acks {
-    low_water: LowWater<Acker>,
+    low_water: LowWater<Unacked>,
     /// An ack is not about more than so many, unless they are settled at once.
     most: u64,
     timer: Pin<Box<Sleep>>,
@@ -196,7 +232,7 @@ impl Acks {
     fn deliver(&mut self, acker: Acker, redelivered: bool) -> Tag {
         self.status.deliveries.fetch_add(1, Ordering::Relaxed);
         self.status.redelivered.fetch_add(redelivered.into(), Ordering::Relaxed);
-        let tag = self.low_water.deliver(acker);
+        let tag = self.low_water.deliver(Unacked { acker, delivered: Instant::now() });
         self.status.unacked.store(self.low_water.n_unacked(), Ordering::Relaxed);
         tag
     }
@@ -204,7 +240,7 @@ impl Acks {
     async fn decide(&mut self, verdicts: &mut Vec<(Tag, Verdict)>) -> Result<(), Fault> {
         let waiting = self.low_water.n_settled() > 0;
         for (tag, verdict) in verdicts.drain(..) {
-            if let Some(acker) = self.low_water.decide(tag, verdict) {
+            if let Some(Unacked { acker, .. }) = self.low_water.decide(tag, verdict) {
                 let options = BasicNackOptions { requeue: true, multiple: false };
                 sent(acker.nack(options).await)?;
                 self.status.requeued.fetch_add(1, Ordering::Relaxed);
@@ -244,9 +280,13 @@ impl Acks {
     }
 
     async fn ack(&mut self) -> Result<(), Fault> {
-        if let Some((acker, n)) = self.low_water.take_mark() {
+        let settled = self.low_water.take_mark();
+        if let Some(Unacked { acker, .. }) = settled.last() {
             sent(acker.ack(BasicAckOptions { multiple: true }).await)?;
-            self.status.acked.fetch_add(n, Ordering::Relaxed);
+            self.status.acked.fetch_add(settled.len() as u64, Ordering::Relaxed);
+            for Unacked { delivered, .. } in &settled {
+                self.status.ack_seconds.observe(delivered.elapsed().as_secs_f64());
+            }
         }
         self.status.unacked.store(self.low_water.n_unacked(), Ordering::Relaxed);
         Ok(())

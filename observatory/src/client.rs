@@ -1,0 +1,116 @@
+//! HTTP to our own roles, for the tools.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+/// An answer that takes longer is none: lists and snapshots come within a second.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where a role is; clones share connections.
+#[derive(Clone)]
+pub(crate) struct Client {
+    agent: ureq::Agent,
+    /// Without a slash at the end.
+    base: String,
+}
+
+/// Why a role did not answer as it should.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// It may later.
+    #[error("{url} is not to be had: see that it runs, and that it can be reached ({source})")]
+    Away { url: String, source: ureq::Error },
+    /// It answered something else than was asked for.
+    #[error("{url} answered {status}: {text}")]
+    Status { url: String, status: u16, text: String },
+    #[error("{url} answered what cannot be read: is it one of ours, and of this version? ({why})")]
+    Unreadable { url: String, why: String },
+}
+
+/// What was answered.
+pub(crate) struct Answer {
+    url: String,
+    pub(crate) status: u16,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    /// The answer, if all went well.
+    pub(crate) fn read<T: DeserializeOwned>(self) -> Result<T, Error> {
+        let Answer { url, status, text } = self;
+        match status {
+            200..300 => serde_json::from_str(&text)
+                .map_err(|error| Error::Unreadable { url, why: error.to_string() }),
+            _ => Err(Error::Status { url, status, text }),
+        }
+    }
+}
+
+impl Client {
+    /// None if that is no address of a server.
+    pub(crate) fn new(url: &str) -> Option<Client> {
+        let base = url.trim_end_matches('/').to_owned();
+        let host = base.strip_prefix("http://")?;
+        if host.is_empty() || host.contains(['/', '@', '?', '#']) {
+            return None;
+        }
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
+            .build();
+        Some(Client { agent: agent.into(), base })
+    }
+
+    /// The answer to a GET.
+    pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        self.ask(path)?.read()
+    }
+
+    /// The same; none if there is no such thing.
+    pub(crate) fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Error> {
+        match self.ask(path)? {
+            Answer { status: 404, .. } => Ok(None),
+            answer => answer.read().map(Some),
+        }
+    }
+
+    /// Whatever is answered to a GET.
+    pub(crate) fn ask(&self, path: &str) -> Result<Answer, Error> {
+        let url = format!("{}{path}", self.base);
+        let asked = self.agent.get(&url).call();
+        answer(url, asked)
+    }
+}
+
+type Response = ureq::http::Response<ureq::Body>;
+
+fn answer(url: String, asked: Result<Response, ureq::Error>) -> Result<Answer, Error> {
+    let read = asked.and_then(|mut response| {
+        let text = response.body_mut().with_config().limit(MAX_ANSWER).read_to_string()?;
+        Ok((response.status().as_u16(), text))
+    });
+    match read {
+        Ok((status, text)) => Ok(Answer { url, status, text }),
+        Err(source) => Err(Error::Away { url, source }),
+    }
+}
+
+/// Bytes of an answer: a snapshot of a hundred thousand rows has some 20 MB.
+const MAX_ANSWER: u64 = 100 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_scheme_a_host_and_a_port() {
+        for url in ["http://localhost:8080", "http://localhost:8080/", "http://[::1]:8080"] {
+            assert!(Client::new(url).is_some(), "{url}");
+        }
+        for url in ["localhost:8080", "https://localhost", "http://", "http://a/b", "http://u:p@a"]
+        {
+            assert!(Client::new(url).is_none(), "{url}");
+        }
+    }
+}

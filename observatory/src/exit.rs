@@ -1,0 +1,102 @@
+//! What a failure means to whoever started the program, as an exit code.
+
+use std::process::ExitCode;
+
+use ingress::amqp::{self, FaultKind};
+use sinks::{mongo, redis, store};
+
+use crate::client;
+
+/// A check's condition is true: what was looked for was found, or differs.
+pub(crate) const CONDITION: u8 = 3;
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+const AUTHENTICATION: u8 = 4;
+const UNREACHABLE: u8 = 5;
+
+/// The code of a failure: that of the innermost cause of which anything is known.
+pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
+    let known = error.chain().filter_map(meaning).last();
+    ExitCode::from(known.unwrap_or(FAILED))
+}
+
+fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if let Some(fault) = cause.downcast_ref::<amqp::Fault>() {
+        return Some(match fault.kind {
+            FaultKind::Refused => AUTHENTICATION,
+            FaultKind::Unreachable | FaultKind::Lost => UNREACHABLE,
+            FaultKind::Channel | FaultKind::Cancelled | FaultKind::Unreadable => FAILED,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<store::Error>() {
+        return match error {
+            store::Error::Away { .. } => Some(UNREACHABLE),
+            store::Error::Shut { .. } => Some(AUTHENTICATION),
+            store::Error::Address { .. } => Some(USAGE),
+            store::Error::Archive(error) => of_archive(error),
+            _ => None,
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<redis::Error>() {
+        return match error {
+            redis::Error::Away(_) => Some(UNREACHABLE),
+            redis::Error::Url(_) => Some(USAGE),
+            error if error.shut() => Some(AUTHENTICATION),
+            _ => None,
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<client::Error>() {
+        return match error {
+            client::Error::Away { .. } => Some(UNREACHABLE),
+            client::Error::Status { status: 401 | 403, .. } => Some(AUTHENTICATION),
+            client::Error::Status { .. } | client::Error::Unreadable { .. } => None,
+        };
+    }
+    if cause.is::<amqp::UrlError>() {
+        return Some(USAGE);
+    }
+    cause.downcast_ref::<mongo::Error>().and_then(of_archive)
+}
+
+fn of_archive(error: &mongo::Error) -> Option<u8> {
+    match error {
+        mongo::Error::Url(_) => Some(USAGE),
+        mongo::Error::Away(_) | mongo::Error::Late(_) => Some(UNREACHABLE),
+        error if error.shut() => Some(AUTHENTICATION),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    fn code_of(error: impl std::error::Error + Send + Sync + 'static) -> u8 {
+        let error = Err::<(), _>(error).context("looking").unwrap_err();
+        error.chain().filter_map(meaning).last().unwrap_or(FAILED)
+    }
+
+    #[test]
+    fn a_server_that_is_away_is_told_from_one_that_lets_nobody_in() {
+        let (server, source) = ("PostgreSQL".to_owned(), "no".into());
+        assert_eq!(code_of(store::Error::Away { server: server.clone(), source }), UNREACHABLE);
+        let source = "no".into();
+        assert_eq!(code_of(store::Error::Shut { server, source }), AUTHENTICATION);
+        let late = mongo::Error::Late(std::time::Duration::ZERO);
+        assert_eq!(code_of(store::Error::Archive(late)), UNREACHABLE);
+    }
+
+    #[test]
+    fn a_url_that_is_none_is_a_mistake_of_whoever_wrote_it() {
+        assert_eq!(code_of(amqp::UrlError::NoHost), USAGE);
+        assert_eq!(code_of(redis::Error::Url(String::new())), USAGE);
+    }
+
+    #[test]
+    fn what_is_not_known_has_failed() {
+        assert_eq!(format!("{:?}", code(&anyhow!("no"))), format!("{:?}", ExitCode::FAILURE));
+    }
+}

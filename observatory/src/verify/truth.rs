@@ -1,0 +1,107 @@
+//! What the jobs are, out of the archived events alone: no dataflow, and no store but the archive.
+//!
+//! # Cost
+//!
+//! A summary per job, with its error and its metadata: some 300 bytes.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use contracts::{Event, JobId, decode};
+use ingress::submit::Submitted;
+use pipeline::summary::{Standing, Summary};
+use sinks::mongo::Body;
+
+use super::check::Check;
+
+/// What the events of a job come to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Known {
+    pub(super) summary: Summary,
+    /// That of the event which decides.
+    pub(super) error: Option<String>,
+    /// Two contents of one event decide: which of them gives the error is not for us to say.
+    pub(super) disputed: bool,
+    /// That with the greatest standing, and then the greatest text.
+    metadata: Option<([u8; 28], String)>,
+    /// Archived events, late ones included.
+    pub(super) n_events: u64,
+}
+
+impl Known {
+    fn of(event: &Event<'_>) -> Known {
+        let Submitted { fact, error, metadata, .. } = Submitted::of(event, false);
+        Known {
+            summary: Summary::of(&fact),
+            error,
+            disputed: false,
+            metadata: metadata.map(|text| (Standing::of(&fact).to_bytes(), text)),
+            n_events: 1,
+        }
+    }
+
+    fn join(&mut self, other: Known) {
+        let (mine, theirs) = (self.summary.top, other.summary.top);
+        self.summary.join(&other.summary);
+        if theirs > mine {
+            (self.error, self.disputed) = (other.error, other.disputed);
+        } else if theirs == mine {
+            self.disputed |= self.error != other.error;
+        }
+        self.metadata = self.metadata.take().max(other.metadata);
+        self.n_events += other.n_events;
+    }
+
+    pub(super) fn metadata(&self) -> Option<&str> {
+        self.metadata.as_ref().map(|(_, text)| &**text)
+    }
+}
+
+/// The jobs that the archive tells of.
+#[derive(Default)]
+pub(super) struct Truth {
+    pub(super) jobs: HashMap<JobId, Known>,
+    pub(super) n_events: u64,
+    pub(super) n_late: u64,
+    /// Late events of jobs, which are outside all views.
+    late: HashMap<JobId, u64>,
+}
+
+impl Truth {
+    /// Takes an archived event in; `check` is told of one that is none.
+    pub(super) fn take(&mut self, archived: &Body, check: &mut Check) {
+        self.n_events += 1;
+        check.compared(1);
+        let event = match decode(&archived.body) {
+            Ok(event) => event,
+            Err(rejection) => {
+                let told = || ("an event of the contract".to_owned(), rejection.to_string());
+                let (expected, found) = told();
+                return check.difference(|| (archived.key.clone(), expected, found));
+            }
+        };
+        let id = event.event_id.to_string();
+        if archived.key.split(':').next() != Some(&*id) {
+            check.difference(|| (archived.key.clone(), "the id of its event".to_owned(), id));
+        }
+        if archived.late {
+            self.n_late += 1;
+            *self.late.entry(event.job.id).or_default() += 1;
+            return;
+        }
+        let known = Known::of(&event);
+        match self.jobs.entry(event.job.id) {
+            Entry::Vacant(vacant) => drop(vacant.insert(known)),
+            Entry::Occupied(mut occupied) => occupied.get_mut().join(known),
+        }
+    }
+
+    /// The archived events of a job.
+    pub(super) fn n_events_of(&self, job: JobId, known: &Known) -> u64 {
+        known.n_events + self.late.get(&job).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+#[path = "truth/tests.rs"]
+mod tests;
