@@ -12,6 +12,8 @@ mod faults;
 mod frozen;
 #[path = "real/harness.rs"]
 mod harness;
+#[path = "real/kills.rs"]
+mod kills;
 #[path = "real/leftovers.rs"]
 mod leftovers;
 #[path = "real/mongo.rs"]
