@@ -62,6 +62,13 @@ impl Problem {
         }
     }
 
+    /// A store that does not answer, and may the next time.
+    pub(crate) fn store_away() -> Problem {
+        let detail = "a store does not answer: come back in a few seconds; views do not need it";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Problem::new(status, "store_away", detail).retry_after(5)
+    }
+
     pub(crate) fn internal() -> Problem {
         Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR)
     }

@@ -16,6 +16,8 @@ mod frozen;
 mod harness;
 #[path = "real/judged.rs"]
 mod judged;
+#[path = "real/kills.rs"]
+mod kills;
 #[path = "real/leftovers.rs"]
 mod leftovers;
 #[path = "real/mongo.rs"]
