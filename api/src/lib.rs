@@ -17,6 +17,7 @@
 
 mod access;
 mod cursor;
+mod dataflow;
 mod detail;
 mod filter;
 mod guard;
@@ -49,6 +50,7 @@ use contracts::decode::MAX_BODY_BYTES;
 use contracts::{Micros, Reason};
 use ingress::submit::Submitter;
 use ingress::work::Work;
+use pipeline::observed::Observed;
 use tokio::sync::{mpsc, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
@@ -90,6 +92,8 @@ pub struct App {
     pub metrics: prometheus::Registry,
     /// The rules that are in force if none were ever given, as YAML.
     pub default_rules: &'static str,
+    /// The dataflow, if it is in this process.
+    pub dataflow: Option<&'static Observed>,
     /// Who may do what.
     pub access: Access,
     /// How the stream of changes is paced.
@@ -153,8 +157,7 @@ impl Hosts {
 /// If the registry already has metrics under the API's names: one registry, one router.
 pub fn router(app: App) -> Router {
     let api = Api::new(app);
-    let routes = routes::of_gateway().into_iter().chain(routes::of_reader()).collect();
-    bounded(routes::router(routes, &api), api)
+    bounded(routes::router(routes::of_api(), &api), api)
 }
 
 /// The routes that submit, for a gateway, which reads nothing.

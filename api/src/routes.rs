@@ -9,7 +9,7 @@ use axum::{Router, middleware};
 
 use crate::access::Policy::{self, Public, Read, Write};
 use crate::access::{check, session};
-use crate::{Api, health, history, jobs, page, reads, rules, stream, submissions};
+use crate::{Api, dataflow, health, history, jobs, page, reads, rules, stream, submissions};
 
 /// A path, a method, what the two ask for, and what answers them.
 pub(crate) struct Route {
@@ -38,21 +38,34 @@ fn get<H: Handler<T, Arc<Api>>, T: 'static>(path: &'static str, policy: Policy, 
     route(Method::GET, path, policy, h)
 }
 
-/// Those that submit, and what every role answers of itself.
+/// Those of a gateway.
 pub(crate) fn of_gateway() -> Vec<Route> {
+    let mut routes = in_common();
+    routes.push(get("/health", Public, health::health));
+    routes
+}
+
+/// All of them.
+pub(crate) fn of_api() -> Vec<Route> {
+    let mut routes = in_common();
+    routes.extend(reads_and_page());
+    routes
+}
+
+/// Those that submit, and what is told of the process.
+fn in_common() -> Vec<Route> {
     vec![
         route(Method::POST, "/jobs", Write, submissions::jobs),
         route(Method::POST, "/events", Write, submissions::events),
-        get("/health", Public, health::health),
         get("/livez", Public, health::livez),
         get("/readyz", Public, health::readyz_of_api),
         get("/metrics", Read, health::metrics_of_api),
     ]
 }
 
-/// Those that read, and the page.
-pub(crate) fn of_reader() -> Vec<Route> {
+fn reads_and_page() -> Vec<Route> {
     vec![
+        get("/health", Public, health::servers),
         get("/", Public, page::page),
         get("/page.js", Public, page::script),
         get("/page.css", Public, page::style),
@@ -69,6 +82,7 @@ pub(crate) fn of_reader() -> Vec<Route> {
         get("/api/v1/deadletters", Read, reads::dead_letters),
         get("/api/v1/history", Read, history::history),
         get("/api/v1/rules", Read, rules::rules),
+        get("/api/v1/dataflow", Read, dataflow::dataflow),
         get("/api/v1/jobs", Read, jobs::list),
         get("/api/v1/jobs/{id}", Read, jobs::job),
         get("/api/v1/jobs/{id}/events", Read, jobs::events),
@@ -79,7 +93,7 @@ pub(crate) fn of_reader() -> Vec<Route> {
 
 /// What each route asks for, as `GET /path read`.
 pub fn policies() -> impl Iterator<Item = String> {
-    of_gateway().into_iter().chain(of_reader()).map(|route| {
+    of_api().into_iter().map(|route| {
         let Route { method, path, policy, .. } = route;
         format!("{method} {path} {policy}")
     })

@@ -6,6 +6,8 @@
 mod amqp;
 #[path = "real/api.rs"]
 mod api;
+#[path = "real/cluster.rs"]
+mod cluster;
 #[path = "real/crash_points.rs"]
 mod crash_points;
 #[path = "real/faults.rs"]
@@ -17,6 +19,10 @@ mod folded;
 mod frozen;
 #[path = "real/harness.rs"]
 mod harness;
+#[path = "real/judged.rs"]
+mod judged;
+#[path = "real/kills.rs"]
+mod kills;
 #[path = "real/leftovers.rs"]
 mod leftovers;
 #[path = "real/mongo.rs"]

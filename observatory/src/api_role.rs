@@ -72,6 +72,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         }),
         metrics: metrics.registry.clone(),
         default_rules: crate::core::DEFAULT_RULES,
+        dataflow: None,
         access,
         pace: Pace::default(),
         demo: false,

@@ -76,6 +76,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         }),
         metrics: metrics.registry.clone(),
         default_rules: crate::core::DEFAULT_RULES,
+        dataflow: None,
         access,
         pace: Pace::default(),
         demo: false,

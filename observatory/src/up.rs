@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::access;
-use crate::core::{Core, DEFAULT_RULES, DEMO_RULES};
+use crate::core::{Core, DEFAULT_RULES, DEMO_RULES, OBSERVED};
 use crate::data_dir::{self, DataDir};
 use crate::demo;
 use crate::engine::{self, GRID, Msg};
@@ -146,6 +146,7 @@ async fn serve(
         reject: rejections(inbox.clone()),
         metrics: metrics.registry.clone(),
         default_rules: if args.demo { DEMO_RULES } else { DEFAULT_RULES },
+        dataflow: Some(&OBSERVED),
         access,
         pace: Pace::default(),
         demo: args.demo,

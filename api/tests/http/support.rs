@@ -13,6 +13,7 @@ use ingress::work::Work;
 use pipeline::Tick;
 use pipeline::dataflow::Config;
 use pipeline::fact::Input;
+use pipeline::observed::Observed;
 use pipeline::seal::Sealed;
 use pipeline::worker::Pipeline;
 use serde_json::Value;
@@ -108,7 +109,11 @@ impl Service {
         let store = Store::open(folder.path()).unwrap();
         let live = Arc::new(RwLock::new(Live::new(1)));
         live.write().unwrap().generation = 1;
-        let config = Config { grid: 1, keep_records: true, ..Config::default() };
+        // It lives as long as the tests do.
+        let observed: &'static Observed = Box::leak(Box::default());
+        let observing = Some(observed);
+        let config =
+            Config { grid: 1, keep_records: true, observed: observing, ..Config::default() };
         let engine = Arc::new(Mutex::new(Engine {
             store,
             pipeline: Pipeline::start(config, 1).unwrap(),
@@ -138,6 +143,7 @@ impl Service {
             },
             metrics: prometheus::Registry::new(),
             default_rules: "groups: []",
+            dataflow: Some(observed),
             access,
             pace: Pace { pause: Duration::ZERO, kept: 20 },
             demo,
