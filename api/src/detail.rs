@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use contracts::event::{ErrorInfo, Kind};
-use contracts::view::{AttemptView, JobView, TimelineEntry};
+use contracts::event::{ErrorInfo, Kind, State};
+use contracts::view::{AttemptView, DecidedBy, EventRef, JobView, TimelineEntry, Why};
 use contracts::{Event, EventId, Micros, decode};
 
 /// Completes `job` by what its events say, whatever their order.
-pub fn tell(job: &mut JobView, bodies: &[Vec<u8>]) {
+pub fn tell<B: AsRef<[u8]>>(job: &mut JobView, bodies: &[B]) {
     // Only what decodes is archived.
-    let mut events: Vec<_> = bodies.iter().filter_map(|body| decode(body).ok()).collect();
+    let mut events: Vec<_> = bodies.iter().filter_map(|body| decode(body.as_ref()).ok()).collect();
     events.sort_by_key(|event| (standing(event), event.body));
     job.payload = events
         .iter()
@@ -21,6 +21,33 @@ pub fn tell(job: &mut JobView, bodies: &[Vec<u8>]) {
         .and_then(|payload| serde_json::from_str(payload).ok());
     job.attempts = attempts(&events);
     job.timeline = timeline(&events);
+    job.why = why(&events, job.state);
+}
+
+/// Why the greatest of `events`, which are in the order of standing, decides.
+fn why(events: &[Event<'_>], state: State) -> Option<Why> {
+    let winner = events.last()?;
+    // The same event twice has nothing to prevail over.
+    let loser = events.iter().rev().find(|event| event.body != winner.body);
+    let decided_by = match loser {
+        _ if state == State::ABANDONED => DecidedBy::Silence,
+        None => DecidedBy::Alone,
+        Some(loser) if loser.job.attempt != winner.job.attempt => DecidedBy::Attempt,
+        Some(loser) if loser.kind.rank() != winner.kind.rank() => DecidedBy::Kind,
+        Some(loser) if loser.occurred_at != winner.occurred_at => DecidedBy::Time,
+        Some(loser) if loser.event_id != winner.event_id => DecidedBy::Id,
+        Some(_) => DecidedBy::Content,
+    };
+    Some(Why { decided_by, event: reference(winner), beat: loser.map(reference) })
+}
+
+fn reference(event: &Event<'_>) -> EventRef {
+    EventRef {
+        event_id: event.event_id,
+        event_type: event.kind,
+        attempt: event.job.attempt,
+        occurred_at: event.occurred_at,
+    }
 }
 
 /// Which of a job's events decides: the greatest.

@@ -14,15 +14,21 @@
 //! 4. Nothing here is computed from events but the timeline of one job: numbers are those of the
 //!    dataflow.
 
+mod cursor;
 mod detail;
+mod filter;
 mod guard;
 mod health;
+mod history;
+mod jobs;
 mod metrics;
 mod page;
 mod params;
 mod problem;
 mod readers;
 mod reads;
+mod rules;
+mod stream;
 mod submissions;
 mod views;
 
@@ -44,10 +50,12 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use detail::tell;
 pub use readers::Readers;
+pub use stream::Pace;
 pub use views::Views;
 
 use metrics::Metrics;
 use problem::Problem;
+use stream::Stream;
 use submissions::InProgress;
 
 /// How long an answer may take before its sender is told to come back. Longer than a submission
@@ -70,6 +78,10 @@ pub struct App {
     pub reject: Arc<dyn Fn(Reason) + Send + Sync>,
     /// What `/metrics` shows; others register theirs here too.
     pub metrics: prometheus::Registry,
+    /// The rules that are in force if none were ever given, as YAML.
+    pub default_rules: &'static str,
+    /// How the stream of changes is paced.
+    pub pace: Pace,
     /// The jobs are made up: the page says so.
     pub demo: bool,
     pub clock: Arc<dyn Fn() -> Micros + Send + Sync>,
@@ -128,21 +140,27 @@ impl Hosts {
 ///
 /// If the registry already has metrics under the API's names: one registry, one router.
 pub fn router(app: App) -> Router {
-    #[expect(clippy::expect_used, reason = "the names are constants, and registered here only")]
-    let metrics = Metrics::register(&app.metrics, &app.views).expect("metrics are registered once");
     let page = page::Page::new(app.demo);
     let health = health_router(app.ready.clone(), app.metrics.clone());
-    let api = Arc::new(Api { app, metrics, in_progress: InProgress::default() });
+    let api = Api::new(app);
 
     let routes = Router::new()
         .route("/jobs", post(submissions::jobs))
         .route("/events", post(submissions::events))
-        .route("/jobs/recent", get(reads::recent))
+        .route("/jobs/recent", get(jobs::recent))
         .route("/stats", get(reads::stats))
         .route("/api/v1/snapshot", get(reads::snapshot))
+        .route("/api/v1/stream", get(stream::stream))
         .route("/api/v1/counts", get(reads::counts))
-        .route("/api/v1/jobs", get(reads::jobs))
-        .route("/api/v1/jobs/{id}", get(reads::job))
+        .route("/api/v1/latency", get(reads::latency))
+        .route("/api/v1/throughput", get(reads::throughput))
+        .route("/api/v1/alerts", get(reads::alerts))
+        .route("/api/v1/deadletters", get(reads::dead_letters))
+        .route("/api/v1/history", get(history::history))
+        .route("/api/v1/rules", get(rules::rules))
+        .route("/api/v1/jobs", get(jobs::list))
+        .route("/api/v1/jobs/{id}", get(jobs::job))
+        .route("/api/v1/jobs/{id}/events", get(jobs::events))
         .with_state(Arc::clone(&api))
         .merge(health)
         .merge(page.routes());
@@ -155,10 +173,8 @@ pub fn router(app: App) -> Router {
 ///
 /// As [`router`].
 pub fn submissions_router(app: App) -> Router {
-    #[expect(clippy::expect_used, reason = "the names are constants, and registered here only")]
-    let metrics = Metrics::register(&app.metrics, &app.views).expect("metrics are registered once");
     let health = health_router(app.ready.clone(), app.metrics.clone());
-    let api = Arc::new(Api { app, metrics, in_progress: InProgress::default() });
+    let api = Api::new(app);
     let routes = Router::new()
         .route("/jobs", post(submissions::jobs))
         .route("/events", post(submissions::events))
@@ -193,6 +209,17 @@ struct Api {
     app: App,
     metrics: Metrics,
     in_progress: InProgress,
+    stream: Arc<Stream>,
+}
+
+impl Api {
+    #[expect(clippy::expect_used, reason = "the names are constants, and registered here only")]
+    fn new(app: App) -> Arc<Api> {
+        let stream = Arc::<Stream>::default();
+        let metrics = Metrics::register(&app.metrics, &app.views, &stream);
+        let metrics = metrics.expect("metrics are registered once");
+        Arc::new(Api { app, metrics, in_progress: InProgress::default(), stream })
+    }
 }
 
 impl Api {

@@ -4,7 +4,7 @@
 //! first [`MAX_TYPES`] seen.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
@@ -12,10 +12,11 @@ use contracts::State as JobState;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 use crate::Views;
+use crate::stream::Stream;
 
 /// Values of the label `type`; those that come later are counted as [`OTHER`].
 const MAX_TYPES: usize = 200;
@@ -26,6 +27,7 @@ const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 
 /// The gateway's and the server's own metrics.
 pub(crate) struct Metrics {
+    lagged: IntCounter,
     submitted: IntCounterVec,
     accepted: IntCounter,
     requests: IntCounterVec,
@@ -34,7 +36,11 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn register(registry: &Registry, views: &Views) -> prometheus::Result<Metrics> {
+    pub(crate) fn register(
+        registry: &Registry,
+        views: &Views,
+        stream: &Arc<Stream>,
+    ) -> prometheus::Result<Metrics> {
         let submitted = IntCounterVec::new(
             Opts::new("gateway_jobs_submitted_total", "Valid jobs submitted, by type."),
             &["type"],
@@ -60,7 +66,13 @@ impl Metrics {
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(durations.clone()))?;
         registry.register(Box::new(JobsByState::new(views.clone())?))?;
-        Ok(Metrics { submitted, accepted, requests, durations, types: Mutex::default() })
+        let lagged = IntCounter::new(
+            "observatory_sse_lagged_total",
+            "Streams that were ended because their client was too slow.",
+        )?;
+        registry.register(Box::new(lagged.clone()))?;
+        registry.register(Box::new(StreamClients::new(Arc::clone(stream))?))?;
+        Ok(Metrics { lagged, submitted, accepted, requests, durations, types: Mutex::default() })
     }
 
     /// A valid job has been submitted.
@@ -80,6 +92,11 @@ impl Metrics {
     /// So many jobs have become durable.
     pub(crate) fn accepted(&self, jobs: usize) {
         self.accepted.inc_by(jobs as u64);
+    }
+
+    /// A stream has been ended because its client was too slow.
+    pub(crate) fn lagged(&self) {
+        self.lagged.inc();
     }
 
     /// A request has been answered; `route` is its pattern, if it has one.
@@ -103,6 +120,30 @@ impl Metrics {
         let route = route.unwrap_or(OTHER);
         self.requests.with_label_values(&[method, route, status.as_str()]).inc();
         self.durations.with_label_values(&[method, route]).observe(took.as_secs_f64());
+    }
+}
+
+/// Streams that are open: counted where they are, read when asked.
+struct StreamClients {
+    stream: Arc<Stream>,
+    gauge: IntGauge,
+}
+
+impl StreamClients {
+    fn new(stream: Arc<Stream>) -> prometheus::Result<StreamClients> {
+        let gauge = IntGauge::new("observatory_sse_clients", "Streams of changes that are open.")?;
+        Ok(StreamClients { stream, gauge })
+    }
+}
+
+impl Collector for StreamClients {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauge.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.gauge.set(i64::try_from(self.stream.clients()).unwrap_or(i64::MAX));
+        self.gauge.collect()
     }
 }
 

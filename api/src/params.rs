@@ -3,6 +3,9 @@
 use axum::extract::Query;
 use axum::http::Uri;
 
+use contracts::Micros;
+
+use crate::filter;
 use crate::problem::Problem;
 
 /// The parameters of a request.
@@ -15,6 +18,11 @@ impl Params {
         let Query(params) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(malformed)?;
         for (n, (name, _)) in params.iter().enumerate() {
             if !known.contains(&name.as_str()) {
+                if filter::PARAMETERS.contains(&name.as_str()) && !known.is_empty() {
+                    let detail =
+                        format!("this can not be asked by `{name}`: it can by {}", listed(known));
+                    return Err(Problem::bad_request("not_in_view", detail));
+                }
                 let detail = match known {
                     [] => "there are no parameters here".to_owned(),
                     known => format!("no such parameter: there are {}", listed(known)),
@@ -44,6 +52,17 @@ impl Params {
         let parse = |text: &str| {
             text.parse().map_err(|_| {
                 let detail = format!("no such {name}: there are {}", listed(known));
+                Problem::bad_request("bad_parameter", detail)
+            })
+        };
+        self.text(name).map(parse).transpose()
+    }
+
+    /// A parameter that is a time.
+    pub(crate) fn time(&self, name: &str) -> Result<Option<Micros>, Problem> {
+        let parse = |text: &str| {
+            Micros::parse(text).map_err(|error| {
+                let detail = format!("`{name}` is to be like 2026-11-21T10:00:00Z: {error}");
                 Problem::bad_request("bad_parameter", detail)
             })
         };

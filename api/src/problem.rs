@@ -62,6 +62,13 @@ impl Problem {
         }
     }
 
+    /// A store that does not answer, and may the next time.
+    pub(crate) fn store_away() -> Problem {
+        let detail = "a store does not answer: come back in a few seconds; views do not need it";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Problem::new(status, "store_away", detail).retry_after(5)
+    }
+
     pub(crate) fn internal() -> Problem {
         Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR)
     }
@@ -103,7 +110,7 @@ impl Problem {
             Reason::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
         };
-        let errors = vec![ProblemError { pointer, detail: detail.clone() }];
+        let errors = vec![ProblemError { pointer, ..fault(&detail) }];
         Problem { errors, ..Problem::new(status, reason.as_str(), detail) }
     }
 
@@ -111,12 +118,22 @@ impl Problem {
     pub(crate) fn all_rejected(rejected: Vec<RejectedElement>) -> Problem {
         let error = |element: &RejectedElement| ProblemError {
             pointer: format!("/{}{}", element.index, element.pointer),
-            detail: element.detail.clone(),
+            ..fault(&element.detail)
         };
         let errors = rejected.iter().take(MAX_ERRORS).map(error).collect();
         let detail = format!("none of the {} elements was accepted", rejected.len());
         let problem = Problem::bad_request("all_rejected", detail);
         Problem { errors, rejected: Some(rejected), ..problem }
+    }
+
+    /// Says where in a parameter the fault is, in characters from 0.
+    pub(crate) fn in_parameter(self, name: &str, position: usize, detail: &str) -> Problem {
+        let error = ProblemError {
+            parameter: Some(name.to_owned()),
+            position: Some(position),
+            ..fault(detail)
+        };
+        Problem { errors: vec![error], ..self }
     }
 
     pub(crate) fn at(self, path: &str) -> Problem {
@@ -126,6 +143,12 @@ impl Problem {
     pub(crate) fn retry_after(self, seconds: u16) -> Problem {
         Problem { retry_after_seconds: Some(seconds), ..self }
     }
+}
+
+/// A fault in the whole of what was sent.
+fn fault(detail: &str) -> ProblemError {
+    let detail = detail.to_owned();
+    ProblemError { pointer: String::new(), detail, parameter: None, position: None }
 }
 
 impl From<SubmitError> for Problem {

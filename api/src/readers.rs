@@ -4,11 +4,16 @@
 //! blocking thread. An end that has failed is not used again.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sinks::store::{Error, Reader};
 use tokio::sync::Semaphore;
 
 use crate::problem::Problem;
+
+/// Longer than a read takes, and shorter than whoever asks has patience: a server that stands still
+/// may not answer for minutes.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Reads at once. Each end has a page cache of some MB, and more reads than cores only take turns.
 const MOST: usize = 4;
@@ -33,8 +38,16 @@ impl Readers {
         }
     }
 
-    /// Reads with one of the ends.
+    /// Reads with one of the ends; a read that takes too long goes on, and nobody waits for it.
     pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut dyn Reader) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let reading = tokio::time::timeout(PATIENCE, self.read_in_the_end(read));
+        reading.await.unwrap_or_else(|_| Err(Problem::store_away()))
+    }
+
+    async fn read_in_the_end<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut dyn Reader) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Problem> {
@@ -51,6 +64,10 @@ impl Readers {
         });
         match reading.await {
             Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) if error.passes() => {
+                tracing::warn!(%error, "cannot read the store now");
+                Err(Problem::store_away())
+            }
             Ok(Err(error)) => {
                 tracing::error!(%error, "cannot read the store");
                 Err(Problem::internal())

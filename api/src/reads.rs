@@ -1,46 +1,52 @@
-//! What is read: views from memory, lists and single jobs from the store.
+//! Views, read from memory: all of them at one moment, or one of them filtered.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, Uri};
-use contracts::view::{Page, RecentJob, Stats};
-use contracts::{JobView, Micros, Snapshot, State as JobState};
+use axum::extract::State;
+use axum::http::Uri;
+use contracts::answers::{
+    Alerts, CountBy, Counts, DeadLetters, DeadLettersOf, Latencies, Throughputs,
+};
+use contracts::snapshot::{AlertState, Measure, Window};
+use contracts::view::Stats;
+use contracts::{Micros, Snapshot};
 use pipeline::Tick;
 use serde::Serialize;
-use sinks::store::Told;
+use sinks::query::Facet;
 
-use crate::guard::hyphenated;
+use crate::Api;
+use crate::filter::{Answers, Asked};
 use crate::params::{Params, listed};
 use crate::problem::Problem;
-use crate::{Api, detail};
 
-/// Rows of a list, and how many at most: a page on a screen, and an answer of some 500 KB.
-const ROWS: usize = 50;
-const MAX_ROWS: usize = 1_000;
-/// Rows of `/jobs/recent`, as it always was.
-const RECENT: usize = 10;
-
-/// The states' names, as parameters take them.
-fn state_names() -> [&'static str; JobState::ALL.len()] {
-    JobState::ALL.map(JobState::as_str)
-}
+/// Resolved alerts in an answer.
+const RESOLVED: usize = 100;
+const MAX_RESOLVED: usize = 1_000;
 
 /// An answer about one moment.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct At<T> {
-    as_of: Option<Micros>,
+    pub(crate) as_of: Option<Micros>,
     #[serde(flatten)]
-    answer: T,
+    pub(crate) answer: T,
 }
 
 /// The moment of a view, unless nothing was ever durable.
-fn some_time(at: Micros) -> Option<Micros> {
+pub(crate) fn some_time(at: Micros) -> Option<Micros> {
     (at > Micros(0)).then_some(at)
+}
+
+/// The moment of a read: the last durable tick.
+///
+/// `frontier` is what the transaction found; `seen` was the last durable tick before it began. The
+/// frontier in the store rests while there is nothing to write, so `seen` may be later: then
+/// nothing was written between the two, or the transaction would have found it.
+pub(crate) fn last_durable(seen: Micros, frontier: Tick) -> Option<Micros> {
+    let found = i64::try_from(frontier.saturating_sub(1)).unwrap_or(i64::MAX);
+    some_time(seen.max(Micros(found)))
 }
 
 pub(crate) async fn snapshot(
@@ -48,9 +54,16 @@ pub(crate) async fn snapshot(
     uri: Uri,
 ) -> Result<Json<Snapshot>, Problem> {
     Params::of(&uri, &[])?;
-    api.recovered()?;
-    let snapshot = api.app.views.snapshot();
-    Ok(Json(Snapshot { as_of: snapshot.as_of.and_then(some_time), ..snapshot }))
+    Ok(Json(api.snapshot()?))
+}
+
+impl Api {
+    /// All views at the last grid time, once they are complete.
+    fn snapshot(&self) -> Result<Snapshot, Problem> {
+        self.recovered()?;
+        let snapshot = self.app.views.snapshot();
+        Ok(Snapshot { as_of: snapshot.as_of.and_then(some_time), ..snapshot })
+    }
 }
 
 /// All-time numbers: the jobs in memory and those retired.
@@ -65,125 +78,120 @@ pub(crate) async fn stats(
 }
 
 /// Sums over the cube.
-#[derive(Serialize)]
-pub(crate) struct Counts {
-    jobs: u64,
-    counts: Vec<CountBy>,
-}
-
-/// The attributes that were asked for, and the jobs that share them.
-#[derive(Serialize)]
-struct CountBy {
-    #[serde(flatten)]
-    by: BTreeMap<&'static str, String>,
-    jobs: u64,
-}
-
-/// What the cube has, by which it can be filtered and grouped.
-const FACETS: [&str; 4] = ["state", "type", "queue", "worker"];
-
-pub(crate) async fn counts(
-    State(api): State<Arc<Api>>,
-    uri: Uri,
-) -> Result<Json<At<Counts>>, Problem> {
-    let params = Params::of(&uri, &["by", "state", "type", "queue", "worker"])?;
-    params.one_of::<JobState>("state", &state_names())?;
+pub(crate) async fn counts(State(api): State<Arc<Api>>, uri: Uri) -> Result<Json<Counts>, Problem> {
+    let params = Params::of(&uri, &["by", "state", "type", "queue", "worker", "q"])?;
     let by = grouping(params.text("by").unwrap_or("state"))?;
-    let wanted = FACETS.map(|facet| params.text(facet));
+    let asked = Asked::of(&params, Answers::Cube, api.now())?;
     api.recovered()?;
 
     let (as_of, cube) = api.app.views.cube();
     let mut groups = BTreeMap::<Vec<String>, u64>::new();
     for (values, jobs) in cube {
-        if wanted.iter().zip(&values).all(|(wanted, value)| wanted.is_none_or(|it| it == value)) {
-            let key = by.iter().map(|facet| values[*facet].clone()).collect();
+        if asked.filter.matches_cell(&values.each_ref().map(String::as_str)) {
+            let key = by.iter().map(|facet| values[*facet as usize].clone()).collect();
             *groups.entry(key).or_default() += jobs;
         }
     }
-    let as_of = some_time(as_of);
-    let row = |(key, jobs): (Vec<String>, u64)| CountBy {
-        by: by.iter().map(|facet| FACETS[*facet]).zip(key).collect(),
-        jobs,
-    };
     let jobs = groups.values().sum();
+    let row = |(key, jobs): (Vec<String>, u64)| {
+        let mut row = CountBy { jobs, ..CountBy::default() };
+        for (facet, value) in by.iter().zip(key) {
+            let field = match facet {
+                Facet::State => &mut row.state,
+                Facet::Type => &mut row.job_type,
+                Facet::Queue => &mut row.queue,
+                Facet::Worker => &mut row.worker,
+            };
+            *field = Some(value);
+        }
+        row
+    };
     let counts = groups.into_iter().map(row).collect();
-    Ok(Json(At { as_of, answer: Counts { jobs, counts } }))
+    Ok(Json(Counts { as_of: some_time(as_of), jobs, counts }))
 }
 
-/// The facets to group by, by their place in [`FACETS`].
-fn grouping(by: &str) -> Result<Vec<usize>, Problem> {
+/// The facets to group by.
+fn grouping(by: &str) -> Result<Vec<Facet>, Problem> {
+    let names = Facet::ALL.map(Facet::as_str);
     let facet = |name: &str| {
-        FACETS.iter().position(|facet| *facet == name).ok_or_else(|| {
-            let detail = format!("`by` takes, separated by commas: {}", listed(&FACETS));
+        Facet::ALL.into_iter().find(|facet| facet.as_str() == name).ok_or_else(|| {
+            let detail = format!("`by` takes, separated by commas: {}", listed(&names));
             Problem::bad_request("bad_parameter", detail)
         })
     };
     by.split(',').map(facet).collect()
 }
 
-pub(crate) async fn jobs(
+/// The latencies of the snapshot.
+pub(crate) async fn latency(
     State(api): State<Arc<Api>>,
     uri: Uri,
-) -> Result<Json<Page<JobView>>, Problem> {
-    let params = Params::of(&uri, &["state", "type", "limit"])?;
-    let state = params.one_of::<JobState>("state", &state_names())?;
-    let job_type = params.text("type").map(str::to_owned);
-    let limit = params.limit(ROWS, MAX_ROWS)?;
-
-    // Read before the transaction begins, see `last_durable`.
-    let seen = api.app.views.as_of();
-    let read = api.app.readers.read(move |reader| reader.jobs(state, job_type.as_deref(), limit));
-    let listed = read.await?;
-    let as_of = last_durable(seen, listed.frontier);
-    Ok(Json(Page { as_of, total: listed.total, items: listed.jobs, next_cursor: None }))
+) -> Result<Json<Latencies>, Problem> {
+    let params = Params::of(&uri, &["type", "measure", "window"])?;
+    let measure = params.one_of::<Measure>("measure", &Measure::ALL.map(Measure::as_str))?;
+    let window = params.one_of::<Window>("window", &Window::ALL.map(Window::as_str))?;
+    let Snapshot { as_of, mut latency, .. } = api.snapshot()?;
+    latency.retain(|row| {
+        of_type(&params, row.job_type.as_deref())
+            && measure.is_none_or(|measure| row.measure == measure)
+            && window.is_none_or(|window| row.window == window)
+    });
+    Ok(Json(Latencies { as_of, latency }))
 }
 
-/// The newest jobs, as the predecessor listed them.
-pub(crate) async fn recent(
+/// The throughput of the snapshot.
+pub(crate) async fn throughput(
     State(api): State<Arc<Api>>,
     uri: Uri,
-) -> Result<Json<Vec<RecentJob>>, Problem> {
-    let limit = Params::of(&uri, &["limit"])?.limit(RECENT, MAX_ROWS)?;
-    let listed = api.app.readers.read(move |reader| reader.jobs(None, None, limit)).await?;
-    let row = |job: JobView| RecentJob {
-        id: job.id,
-        job_type: job.job_type,
-        status: job.state,
-        created_at: job.created_at,
-    };
-    Ok(Json(listed.jobs.into_iter().map(row).collect()))
+) -> Result<Json<Throughputs>, Problem> {
+    let params = Params::of(&uri, &["type", "window"])?;
+    // It has no row for all time: that is what totals are for.
+    let windows = [Window::M1, Window::M5, Window::M15, Window::H1];
+    let window = params.one_of::<Window>("window", &windows.map(Window::as_str))?;
+    if window == Some(Window::All) {
+        let detail = format!("no such window: there are {}", listed(&windows.map(Window::as_str)));
+        return Err(Problem::bad_request("bad_parameter", detail));
+    }
+    let Snapshot { as_of, mut throughput, .. } = api.snapshot()?;
+    throughput.retain(|row| {
+        of_type(&params, row.job_type.as_deref())
+            && window.is_none_or(|window| row.window == window)
+    });
+    Ok(Json(Throughputs { as_of, throughput }))
 }
 
-/// A job with its attempts and its timeline.
-pub(crate) async fn job(
+/// Whether a row is of the type that is asked for.
+fn of_type(params: &Params, job_type: Option<&str>) -> bool {
+    params.text("type").is_none_or(|wanted| job_type == Some(wanted))
+}
+
+/// The alerts of the snapshot, or, from the store, those that were resolved.
+pub(crate) async fn alerts(State(api): State<Arc<Api>>, uri: Uri) -> Result<Json<Alerts>, Problem> {
+    let params = Params::of(&uri, &["state", "limit"])?;
+    let names = AlertState::ALL.map(AlertState::as_str);
+    let state = params.one_of::<AlertState>("state", &names)?;
+    let limit = params.limit(RESOLVED, MAX_RESOLVED)?;
+    if state == Some(AlertState::Resolved) {
+        let seen = api.app.views.as_of();
+        let read = api.app.readers.read(move |reader| reader.resolved(limit)).await?;
+        let (frontier, alerts) = read;
+        return Ok(Json(Alerts { as_of: last_durable(seen, frontier), alerts }));
+    }
+    let Snapshot { as_of, mut alerts, .. } = api.snapshot()?;
+    alerts.retain(|alert| state.is_none_or(|state| alert.state == state));
+    Ok(Json(Alerts { as_of, alerts }))
+}
+
+/// How much was not accepted, by reason.
+pub(crate) async fn dead_letters(
     State(api): State<Arc<Api>>,
-    id: Result<Path<String>, PathRejection>,
     uri: Uri,
-) -> Result<Json<At<JobView>>, Problem> {
+) -> Result<Json<DeadLetters>, Problem> {
     Params::of(&uri, &[])?;
-    let Some(id) = id.ok().and_then(|Path(id)| hyphenated(&id)) else {
-        let detail = "a job's id is a UUID of 36 characters with hyphens";
-        return Err(Problem::bad_request("bad_id", detail).at(uri.path()));
-    };
-    let seen = api.app.views.as_of();
-    let Some(Told { frontier, view: mut job, bodies: events }) =
-        api.app.readers.read(move |reader| reader.job(id)).await?
-    else {
-        let detail = "no event of this job has arrived: check the id, or wait for its first event";
-        return Err(Problem::new(StatusCode::NOT_FOUND, "no_such_job", detail).at(uri.path()));
-    };
-    detail::tell(&mut job, &events);
-    Ok(Json(At { as_of: last_durable(seen, frontier), answer: job }))
-}
-
-/// The moment of a read: the last durable tick.
-///
-/// `frontier` is what the transaction found; `seen` was the last durable tick before it began. The
-/// frontier in the store rests while there is nothing to write, so `seen` may be later: then
-/// nothing was written between the two, or the transaction would have found it.
-fn last_durable(seen: Micros, frontier: Tick) -> Option<Micros> {
-    let found = i64::try_from(frontier.saturating_sub(1)).unwrap_or(i64::MAX);
-    some_time(seen.max(Micros(found)))
+    let Snapshot { as_of, rejected, .. } = api.snapshot()?;
+    let total = rejected.values().sum();
+    let reason = |(reason, letters)| DeadLettersOf { reason, letters };
+    Ok(Json(DeadLetters { as_of, total, reasons: rejected.into_iter().map(reason).collect() }))
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use contracts::view::Stats;
 use contracts::{Micros, Snapshot, State};
 use pipeline::views::counts::Cell;
+use sinks::feed::{self, Feed};
+use sinks::fold::Position;
 use sinks::live::Live;
 use sinks::redis::{Standing, View};
 
@@ -27,6 +29,26 @@ impl Views {
         match self {
             Views::Here(live) => read(live).snapshot(),
             Views::Copy(view) => view.snapshot(),
+        }
+    }
+
+    /// The same, with the id of an event that carries it.
+    pub(crate) fn positioned(&self) -> (Position, Snapshot) {
+        let (at, snapshot) = match self {
+            Views::Here(live) => feed::snapshot_here(&read(live)),
+            Views::Copy(view) => {
+                view.read(|copy| (copy.on_grid(), copy.snapshot())).unwrap_or_default()
+            }
+        };
+        let as_of = snapshot.as_of.filter(|at| *at > Micros(0));
+        (at, Snapshot { as_of, ..snapshot })
+    }
+
+    /// What becomes of them from now on.
+    pub(crate) fn feed(&self) -> Feed {
+        match self {
+            Views::Here(live) => Feed::here(Arc::clone(live)),
+            Views::Copy(view) => Feed::copy(Arc::clone(view)),
         }
     }
 

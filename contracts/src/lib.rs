@@ -16,6 +16,7 @@
 mod json;
 mod wire;
 
+pub mod answers;
 pub mod compat;
 pub mod decode;
 pub mod event;

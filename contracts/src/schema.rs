@@ -13,6 +13,9 @@ use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
+use crate::answers::{
+    Alerts, Counts, DeadLetters, History, JobEvents, Latencies, Rules, Throughputs,
+};
 use crate::event::{Envelope, JobObject};
 use crate::registry::UiRegistry;
 use crate::snapshot::{Delta, Snapshot};
@@ -32,14 +35,22 @@ pub fn all() -> Vec<(&'static str, Value)> {
         schema::<JobObject>("job", "1.1.0", &accepted),
         schema::<Snapshot>("snapshot", "1.0.0", &sent),
         schema::<Delta>("delta", "1.0.0", &sent),
-        schema::<JobView>("job-view", "1.0.0", &sent),
-        schema::<Page<JobView>>("job-page", "1.0.0", &sent),
+        schema::<JobView>("job-view", "1.1.0", &sent),
+        schema::<Page<JobView>>("job-page", "1.1.0", &sent),
         schema::<Vec<RecentJob>>("jobs-recent", "1.0.0", &sent),
         schema::<JobAccepted>("job-accepted", "1.0.0", &sent),
         schema::<BatchAccepted>("batch-accepted", "1.0.0", &sent),
         schema::<Stats>("stats", "1.0.0", &sent),
-        schema::<Problem>("problem", "1.0.0", &sent),
+        schema::<Problem>("problem", "1.1.0", &sent),
         schema::<Health>("health", "1.0.0", &sent),
+        schema::<Counts>("counts", "1.0.0", &sent),
+        schema::<Latencies>("latency", "1.0.0", &sent),
+        schema::<Throughputs>("throughput", "1.0.0", &sent),
+        schema::<Alerts>("alerts", "1.0.0", &sent),
+        schema::<History>("history", "1.0.0", &sent),
+        schema::<DeadLetters>("dead-letters", "1.0.0", &sent),
+        schema::<Rules>("rules", "1.0.0", &sent),
+        schema::<JobEvents>("job-events", "1.0.0", &sent),
         schema::<UiRegistry>("ui-registry", "1.0.0", &accepted),
     ]
 }

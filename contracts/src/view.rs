@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::decode::{Reason, Rejection};
 use crate::event::{ErrorInfo, EventId, JobId, Kind, Object, State};
 use crate::time::Micros;
+use crate::wire::wire_names;
 
 /// A job, as its facts so far describe it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,7 +40,63 @@ pub struct JobView {
     pub attempts: Vec<AttemptView>,
     #[serde(default)]
     pub timeline: Vec<TimelineEntry>,
+    /// Why it is in its state; only where a job is told by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Why>,
+    /// The archive does not answer: attempts and timeline may lack events.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
 }
+
+/// The event that decides a job's state, and what it prevailed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Why {
+    pub decided_by: DecidedBy,
+    #[serde(flatten)]
+    pub event: EventRef,
+    /// The strongest of the others; null if there is none.
+    pub beat: Option<EventRef>,
+}
+
+/// An event, by what it claims.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventRef {
+    pub event_id: EventId,
+    pub event_type: Kind,
+    pub attempt: u16,
+    pub occurred_at: Micros,
+}
+
+/// What decides between two events of a job: the first of these in which they differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecidedBy {
+    /// There is only one.
+    Alone,
+    /// The higher attempt.
+    Attempt,
+    /// The later kind in a job's life.
+    Kind,
+    /// The later `occurredAt`.
+    Time,
+    /// The greater event id, which decides nothing but a tie.
+    Id,
+    /// The greater content, of two under one event id.
+    Content,
+    /// Nothing was heard after it for too long: the job is taken for abandoned.
+    Silence,
+}
+
+wire_names!(DecidedBy, "reason of a decision", {
+    Alone => "alone",
+    Attempt => "attempt",
+    Kind => "eventType",
+    Time => "occurredAt",
+    Id => "eventId",
+    Content => "content",
+    Silence => "silence",
+});
 
 /// One attempt at a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -184,6 +241,12 @@ pub struct ProblemError {
     /// A JSON pointer into the request body.
     pub pointer: String,
     pub detail: String,
+    /// The query parameter at fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<String>,
+    /// Where in the parameter's value, in characters from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<usize>,
 }
 
 /// The answer of `/health`.

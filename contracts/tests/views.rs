@@ -61,6 +61,8 @@ fn job() -> JobView {
             finished_at: None,
             error: error.clone(),
         }],
+        why: None,
+        incomplete: false,
         timeline: vec![TimelineEntry {
             event_type: Kind::Failed,
             occurred_at: at,
@@ -210,6 +212,11 @@ fn a_problem_leaves_out_what_it_does_not_know() {
         errors: vec![],
     };
     assert_eq!(sent("problem", &problem).as_object().unwrap().len(), 5);
-    problem.errors.push(ProblemError { pointer: "/type".into(), detail: "is required".into() });
+    problem.errors.push(ProblemError {
+        pointer: "/type".into(),
+        detail: "is required".into(),
+        parameter: None,
+        position: None,
+    });
     assert_eq!(sent("problem", &problem)["errors"][0]["pointer"], "/type");
 }

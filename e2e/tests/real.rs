@@ -4,14 +4,25 @@
 
 #[path = "real/amqp.rs"]
 mod amqp;
+#[path = "real/cluster.rs"]
+mod cluster;
+#[path = "real/api.rs"]
+mod api;
 #[path = "real/crash_points.rs"]
 mod crash_points;
 #[path = "real/faults.rs"]
 mod faults;
+#[allow(dead_code, reason = "not everyone needs all of it")]
+#[path = "../../sinks/tests/support/folded.rs"]
+mod folded;
 #[path = "real/frozen.rs"]
 mod frozen;
 #[path = "real/harness.rs"]
 mod harness;
+#[path = "real/judged.rs"]
+mod judged;
+#[path = "real/kills.rs"]
+mod kills;
 #[path = "real/leftovers.rs"]
 mod leftovers;
 #[path = "real/mongo.rs"]
@@ -30,6 +41,10 @@ mod redis;
 mod roles;
 #[path = "real/stores.rs"]
 mod stores;
+#[path = "../../api/tests/suite/stream.rs"]
+mod stream;
+#[path = "../../api/tests/suite/suite.rs"]
+mod suite;
 #[path = "real/support.rs"]
 mod support;
 #[path = "real/tools.rs"]

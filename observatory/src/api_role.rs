@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use api::{App, Hosts, Readiness, Views};
+use api::{App, Hosts, Pace, Readiness, Views};
 use contracts::{Micros, Reason};
 use ingress::amqp::{self, Publisher};
 use ingress::submit::{SubmitError, Submitter};
@@ -67,6 +67,8 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
             rejected.with_label_values(&[reason.as_str()]).inc();
         }),
         metrics: metrics.registry.clone(),
+        default_rules: crate::core::DEFAULT_RULES,
+        pace: Pace::default(),
         demo: false,
         clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),
         hosts: Hosts::bound_to(address),

@@ -107,6 +107,10 @@ impl Core {
     }
 }
 
+/// The rules that the program brings along.
+pub(crate) const DEFAULT_RULES: &str = include_str!("rules/default.yaml");
+pub(crate) const DEMO_RULES: &str = include_str!("rules/demo.yaml");
+
 /// The graph of the program.
 pub(crate) fn config(youngest_retired: i64) -> Config {
     Config {
@@ -139,8 +143,8 @@ fn rules_in_force(
     }
     let (yaml, origin) = match kept {
         Some(yaml) => (yaml, "the rules kept from the last start"),
-        None if demo => (include_str!("rules/demo.yaml").to_owned(), "the rules of the demo"),
-        None => (include_str!("rules/default.yaml").to_owned(), "the default rules"),
+        None if demo => (DEMO_RULES.to_owned(), "the rules of the demo"),
+        None => (DEFAULT_RULES.to_owned(), "the default rules"),
     };
     Ok(rules_file::parse(yaml, origin)?.rules)
 }

@@ -5,13 +5,16 @@ use std::process::ExitCode;
 use std::sync::{Arc, RwLock};
 
 use anyhow::Context;
-use api::{App, Hosts, Readers, Readiness, Views};
-use contracts::{EventId, JobId, Micros, Reason, State};
+use api::{App, Hosts, Pace, Readers, Readiness, Views};
+use contracts::snapshot::AlertRow;
+use contracts::{EventId, JobId, Micros, Reason};
 use ingress::amqp::{self, Publisher};
 use ingress::submit::Submitter;
+use pipeline::Tick;
 use sinks::live::Live;
 use sinks::mongo::Archive;
-use sinks::store::{Error, Listed, Reader, Told};
+use sinks::query::Query;
+use sinks::store::{Error, Happened, KeptRules, Listed, Reader, Span, Told};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
@@ -68,6 +71,8 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
             rejected.with_label_values(&[reason.as_str()]).inc();
         }),
         metrics: metrics.registry.clone(),
+        default_rules: crate::core::DEFAULT_RULES,
+        pace: Pace::default(),
         demo: false,
         clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),
         hosts: Hosts::bound_to(address),
@@ -94,8 +99,8 @@ struct Archived {
 }
 
 impl Reader for Archived {
-    fn jobs(&mut self, _: Option<State>, _: Option<&str>, _: usize) -> Result<Listed, Error> {
-        Ok(Listed { frontier: 0, total: 0, jobs: Vec::new() })
+    fn jobs(&mut self, _: &Query) -> Result<Listed, Error> {
+        Ok(Listed { frontier: 0, total: 0, jobs: Vec::new(), more: false })
     }
 
     fn job(&mut self, _: JobId) -> Result<Option<Told>, Error> {
@@ -120,5 +125,17 @@ impl Reader for Archived {
 
     fn rejections(&mut self) -> Result<Vec<(Reason, u64)>, Error> {
         Ok(Vec::new())
+    }
+
+    fn history(&mut self, _: &Span) -> Result<Happened, Error> {
+        Ok(Happened { frontier: 0, steps: Vec::new() })
+    }
+
+    fn resolved(&mut self, _: usize) -> Result<(Tick, Vec<AlertRow>), Error> {
+        Ok((0, Vec::new()))
+    }
+
+    fn rules(&mut self) -> Result<(Tick, Option<KeptRules>), Error> {
+        Ok((0, None))
     }
 }

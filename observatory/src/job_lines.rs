@@ -167,6 +167,8 @@ fn view(job: JobId, bodies: &[Vec<u8>]) -> Option<JobView> {
         retired: false,
         attempts: Vec::new(),
         timeline: Vec::new(),
+        why: None,
+        incomplete: false,
     };
     api::tell(&mut view, bodies);
     Some(view)

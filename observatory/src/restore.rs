@@ -28,6 +28,7 @@ pub(crate) fn restore(
 ) -> anyhow::Result<()> {
     let started = Instant::now();
     let Stores { store, reader, recovery, .. } = stores;
+    live.write().unwrap_or_else(PoisonError::into_inner).generation = recovery.generation;
     pipeline.restore(tick, std::mem::take(&mut recovery.kept))?;
 
     let (mut n, mut told, mut fed) = (0, Instant::now(), Ok(()));

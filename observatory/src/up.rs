@@ -17,7 +17,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use api::{App, Hosts, Readiness, Views};
+use api::{App, Hosts, Pace, Readiness, Views};
 use contracts::Micros;
 use ingress::amqp::events::Events;
 use ingress::amqp::{self, Publisher};
@@ -29,7 +29,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::core::Core;
+use crate::core::{Core, DEFAULT_RULES, DEMO_RULES};
 use crate::data_dir::{self, DataDir};
 use crate::demo;
 use crate::engine::{self, GRID, Msg};
@@ -141,6 +141,8 @@ async fn serve(
         work: work.clone(),
         reject: rejections(inbox.clone()),
         metrics: metrics.registry.clone(),
+        default_rules: if args.demo { DEMO_RULES } else { DEFAULT_RULES },
+        pace: Pace::default(),
         demo: args.demo,
         clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),
         hosts: Hosts::bound_to(address),

@@ -139,7 +139,7 @@ pub fn parse(yaml: &str) -> Result<Vec<Rule>, Error> {
 }
 
 /// A duration as Prometheus writes it, in µs: `90s`, `5m`, `1h30m`, `500ms`, `7d`, `1w`.
-pub(crate) fn duration(text: &str) -> Option<Tick> {
+pub fn duration(text: &str) -> Option<Tick> {
     let mut rest = text;
     let mut total: Tick = 0;
     while !rest.is_empty() {

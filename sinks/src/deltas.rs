@@ -55,6 +55,16 @@ impl Batch {
         }
     }
 
+    /// A batch in which nothing moves.
+    pub(crate) fn nothing(upper: Tick) -> Batch {
+        Batch { upper, ..Batch::default() }
+    }
+
+    /// Updates in it.
+    pub(crate) fn len(&self) -> usize {
+        self.counts.len() + self.latency.len() + self.throughput.len() + self.alerts.len()
+    }
+
     /// The first tick that is not in it.
     pub fn upper(&self) -> Tick {
         self.upper

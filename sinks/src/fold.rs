@@ -162,6 +162,18 @@ impl Folded {
         snapshot
     }
 
+    /// What moved after [`Folded::on_grid`]: what leads from that snapshot to where it is.
+    pub fn since(&self) -> Delta {
+        let (as_of, jobs) = self.jobs();
+        let Delta { late, skewed, .. } = self.on_grid;
+        let mut since = Delta { as_of: Some(as_of), jobs, late, skewed, ..Delta::default() };
+        since.counts.extend(self.counts_since.iter().map(|(key, jobs)| count_row(key, *jobs)));
+        since.totals.extend(self.totals_since.iter().map(|(key, jobs)| total_row(key, *jobs)));
+        // Nobody knows which jobs.
+        since.more = true;
+        since
+    }
+
     /// The moment of the counts, and the number of jobs, which is their sum.
     pub fn jobs(&self) -> (Micros, u64) {
         (micros(self.at.tick), self.jobs)

@@ -10,12 +10,16 @@
 //!    of jobs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use contracts::{Micros, Reason, Snapshot};
 use pipeline::reading::Reading;
 use pipeline::seal::{Sealed, Updates};
 use pipeline::views::counts::Cell;
 use pipeline::{Diff, Tick};
+use tokio::sync::Notify;
+
+use crate::deltas::Batch;
 
 /// What readers are shown.
 #[derive(Debug)]
@@ -35,7 +39,23 @@ pub struct Live {
     pub late: u64,
     /// The newest `occurredAt`.
     pub last_event: Option<Micros>,
+    /// Of the pipeline whose ticks these are.
+    pub generation: i64,
+    /// What the one who follows has not taken yet; none if nobody follows.
+    followed: Option<Taken>,
+    moved: Arc<Notify>,
 }
+
+/// What moved since somebody who follows asked last.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    Batch(Batch),
+    /// It was too much to keep.
+    Missed,
+}
+
+/// Updates that are kept for one who follows: some 100 MB, which is minutes of them.
+const MAX_FOLLOWED: usize = 1_000_000;
 
 impl Live {
     /// Nothing yet, on a coarse cadence of `grid` µs.
@@ -50,6 +70,9 @@ impl Live {
             rejected: BTreeMap::new(),
             late: 0,
             last_event: None,
+            generation: 0,
+            followed: None,
+            moved: Arc::default(),
         }
     }
 
@@ -67,6 +90,34 @@ impl Live {
         self.on_grid.add_latency(&sealed.latency);
         self.on_grid.add_throughput(&sealed.throughput);
         self.on_grid.add_alerts(&sealed.alerts);
+        self.tell_follower(sealed);
+    }
+
+    fn tell_follower(&mut self, sealed: &Sealed) {
+        // The input has closed: windows empty themselves at ticks that will never be.
+        if sealed.upper == Tick::MAX {
+            return;
+        }
+        match &mut self.followed {
+            Some(Taken::Batch(batch)) if batch.len() < MAX_FOLLOWED => {
+                batch.extend(Batch::of(sealed));
+            }
+            Some(followed) => *followed = Taken::Missed,
+            None => return,
+        }
+        self.moved.notify_one();
+    }
+
+    /// Begins to keep what moves for the one who follows, and says how to wait for it.
+    pub(crate) fn follow(&mut self) -> Arc<Notify> {
+        self.followed = Some(Taken::Missed);
+        Arc::clone(&self.moved)
+    }
+
+    /// What moved since the last call.
+    pub(crate) fn take(&mut self) -> Taken {
+        let empty = Taken::Batch(Batch::nothing(self.upper));
+        self.followed.replace(empty).unwrap_or(Taken::Missed)
     }
 
     /// The last durable tick.

@@ -56,7 +56,7 @@ use tokio::sync::OnceCell;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 
-pub use read::{Bodies, Body};
+pub use read::Bodies;
 
 use crate::commit::{Accepted, SpillRow};
 use crate::store::Archived;

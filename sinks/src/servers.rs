@@ -21,7 +21,8 @@
 
 use std::time::{Duration, Instant};
 
-use contracts::{EventId, JobId, Micros, Reason, State};
+use contracts::snapshot::AlertRow;
+use contracts::{EventId, JobId, Micros, Reason};
 use pipeline::Tick;
 use pipeline::fact::{Input, Record};
 use tokio::runtime::Handle;
@@ -30,7 +31,8 @@ use crate::commit::{Accepted, Commit, SpillRow};
 use crate::crash;
 use crate::mongo::{self, Archive};
 use crate::postgres::{self, Writer};
-use crate::store::{self, Archived, Error, Listed, Recovery, Told};
+use crate::query::Query;
+use crate::store::{self, Archived, Error, Happened, KeptRules, Listed, Recovery, Span, Told};
 
 /// How long the archive is given; then its events are spilled.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -210,22 +212,28 @@ impl Reader {
 }
 
 impl store::Reader for Reader {
-    fn jobs(
-        &mut self,
-        state: Option<State>,
-        job_type: Option<&str>,
-        limit: usize,
-    ) -> Result<Listed, Error> {
-        self.postgres.jobs(state, job_type, limit)
+    fn jobs(&mut self, query: &Query) -> Result<Listed, Error> {
+        self.postgres.jobs(query)
     }
 
     fn job(&mut self, job: JobId) -> Result<Option<Told>, Error> {
-        let told = self.postgres.job(job)?;
-        told.map(|told| {
-            let bodies = self.runtime.block_on(self.archive.bodies(job))?;
-            Ok(Told { bodies, ..told })
-        })
-        .transpose()
+        let Some(told) = self.postgres.job(job)? else { return Ok(None) };
+        // Read after the row, so that what the row tells of is there, or waits in PostgreSQL.
+        let mut events = match self.runtime.block_on(self.archive.events(job)) {
+            Ok(events) => events,
+            Err(error) if error.passes() => {
+                tracing::debug!(%error, "a job is told without the archive");
+                return Ok(Some(Told { incomplete: true, ..told }));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for spilled in told.events {
+            if !events.iter().any(|event| event.body == spilled.body) {
+                events.push(spilled);
+            }
+        }
+        events.sort_by_key(|event| event.tick);
+        Ok(Some(Told { events, incomplete: false, ..told }))
     }
 
     fn event(&mut self, event: EventId) -> Result<Option<Vec<u8>>, Error> {
@@ -238,5 +246,17 @@ impl store::Reader for Reader {
 
     fn rejections(&mut self) -> Result<Vec<(Reason, u64)>, Error> {
         self.postgres.rejections()
+    }
+
+    fn history(&mut self, span: &Span) -> Result<Happened, Error> {
+        self.postgres.history(span)
+    }
+
+    fn resolved(&mut self, limit: usize) -> Result<(Tick, Vec<AlertRow>), Error> {
+        self.postgres.resolved(limit)
+    }
+
+    fn rules(&mut self) -> Result<(Tick, Option<KeptRules>), Error> {
+        self.postgres.rules()
     }
 }

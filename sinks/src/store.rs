@@ -15,13 +15,16 @@
 
 use std::path::PathBuf;
 
-use contracts::{EventId, JobId, JobView, Micros, Reason, State};
+use contracts::snapshot::AlertRow;
+use contracts::{EventId, JobId, JobView, Micros, Reason};
 use pipeline::Tick;
 use pipeline::dataflow::Kept;
 use pipeline::fact::{Input, Record};
 use pipeline::summary::DecodeError;
+use pipeline::views::minutes::MinuteStats;
 
 use crate::commit::Commit;
+use crate::query::Query;
 
 /// The writing end; there is one for all stores together.
 pub trait Store: Send {
@@ -48,13 +51,8 @@ pub trait Store: Send {
 
 /// A reading end.
 pub trait Reader: Send {
-    /// The newest jobs that are not retired, of a state and a type if given.
-    fn jobs(
-        &mut self,
-        state: Option<State>,
-        job_type: Option<&str>,
-        limit: usize,
-    ) -> Result<Listed, Error>;
+    /// The newest jobs that match.
+    fn jobs(&mut self, query: &Query) -> Result<Listed, Error>;
 
     /// A job, retired or not, with its events.
     fn job(&mut self, job: JobId) -> Result<Option<Told>, Error>;
@@ -67,6 +65,15 @@ pub trait Reader: Send {
 
     /// Refused submissions by reason.
     fn rejections(&mut self) -> Result<Vec<(Reason, u64)>, Error>;
+
+    /// What happened, minutes gathered into steps.
+    fn history(&mut self, span: &Span) -> Result<Happened, Error>;
+
+    /// The alerts that were resolved last, newest first.
+    fn resolved(&mut self, limit: usize) -> Result<(Tick, Vec<AlertRow>), Error>;
+
+    /// The rules that are kept.
+    fn rules(&mut self) -> Result<(Tick, Option<KeptRules>), Error>;
 }
 
 /// What a restart begins with.
@@ -101,9 +108,11 @@ pub struct Archived {
 pub struct Listed {
     /// The first tick that was not durable when the list was read.
     pub frontier: Tick,
-    /// Jobs that match, from the cube of the same transaction.
+    /// Jobs that match, on all pages; of the same transaction.
     pub total: u64,
     pub jobs: Vec<JobView>,
+    /// There are more behind them.
+    pub more: bool,
 }
 
 /// A job, as of `frontier`, and what its events said.
@@ -113,8 +122,63 @@ pub struct Told {
     pub frontier: Tick,
     /// Without what only its events say.
     pub view: JobView,
-    /// The bodies of its events, in the order of arrival.
-    pub bodies: Vec<Vec<u8>>,
+    /// Its events, in the order of arrival.
+    pub events: Vec<ArchivedEvent>,
+    /// The archive does not answer: events may be missing.
+    pub incomplete: bool,
+}
+
+/// An archived event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchivedEvent {
+    /// The event's id, or `id:hash` for a further content under it.
+    pub key: String,
+    pub tick: Tick,
+    /// Too old for the views.
+    pub late: bool,
+    /// The bytes as received.
+    pub body: Vec<u8>,
+}
+
+/// A part of the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// A multiple of `step`.
+    pub from: Micros,
+    /// Not in it; a multiple of `step`.
+    pub to: Micros,
+    /// Minutes, in µs.
+    pub step: i64,
+    /// Of this type only.
+    pub job_type: Option<String>,
+    /// Types apart, not together.
+    pub by_type: bool,
+}
+
+/// What happened in a span, as of `frontier`.
+#[derive(Debug)]
+pub struct Happened {
+    /// The first tick that was not durable when it was read.
+    pub frontier: Tick,
+    /// In the order of type and time; steps in which nothing happened may be absent.
+    pub steps: Vec<StepStats>,
+}
+
+/// What happened in a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepStats {
+    /// None for all types together.
+    pub job_type: Option<String>,
+    /// Where the step begins.
+    pub at: Micros,
+    pub stats: MinuteStats,
+}
+
+/// Rules that were given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptRules {
+    pub applied_at: Micros,
+    pub yaml: String,
 }
 
 /// Why a store could not be opened, read or written.

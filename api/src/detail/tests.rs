@@ -43,6 +43,8 @@ fn told(events: &[Vec<u8>]) -> JobView {
         retired: false,
         attempts: Vec::new(),
         timeline: Vec::new(),
+        why: None,
+        incomplete: false,
     };
     tell(&mut job, events);
     job
@@ -170,4 +172,28 @@ fn the_payload_is_that_of_the_deciding_event_that_has_one() {
     ];
     assert_eq!(told(&events).payload.unwrap()["to"], "second");
     assert_eq!(told(&events[2..]).payload, None);
+}
+
+fn decided(events: &[Vec<u8>]) -> (DecidedBy, u128, Option<u128>) {
+    let why = told(events).why.unwrap();
+    let id = |event: &EventRef| event.event_id.as_u128();
+    (why.decided_by, id(&why.event), why.beat.as_ref().map(id))
+}
+
+#[test]
+fn a_job_says_which_event_decided_its_state_and_over_which() {
+    use Kind::{Completed, Created, Executed, Failed};
+    let of = |id, kind, attempt, second| event(id, kind, attempt, second, json!({}));
+    for (events, why) in [
+        (vec![of(10, Created, 1, 1)], (DecidedBy::Alone, 10, None)),
+        (vec![of(10, Created, 1, 1), of(10, Created, 1, 1)], (DecidedBy::Alone, 10, None)),
+        (vec![of(10, Completed, 1, 9), of(11, Executed, 2, 1)], (DecidedBy::Attempt, 11, Some(10))),
+        (vec![of(10, Completed, 1, 1), of(11, Executed, 1, 9)], (DecidedBy::Kind, 10, Some(11))),
+        (vec![of(10, Completed, 1, 1), of(11, Failed, 1, 2)], (DecidedBy::Time, 11, Some(10))),
+        (vec![of(10, Completed, 1, 1), of(11, Failed, 1, 1)], (DecidedBy::Id, 11, Some(10))),
+        (vec![of(10, Completed, 1, 1), of(10, Failed, 1, 1)], (DecidedBy::Content, 10, Some(10))),
+    ] {
+        assert_eq!(decided(&events), why);
+    }
+    assert_eq!(told(&[]).why, None);
 }

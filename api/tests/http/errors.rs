@@ -63,6 +63,27 @@ fn cases() -> Vec<Case> {
         ("GET", "/api/v1/jobs?limit=-1", vec![], "", 400, "bad_parameter", ""),
         ("GET", "/api/v1/counts?by=colour", vec![], "", 400, "bad_parameter", ""),
         ("GET", "/api/v1/counts?state=nice", vec![], "", 400, "bad_parameter", ""),
+        ("GET", "/api/v1/counts?q=age:%3E5m", vec![], "", 400, "not_in_view", ""),
+        ("GET", "/api/v1/counts?finishedAfter=2026-11-21T10:00:00Z", vec![], "", 400, "not_in_view", ""),
+        ("GET", "/api/v1/counts?q=state:nice", vec![], "", 400, "bad_q", ""),
+        ("GET", "/api/v1/latency?queue=slow", vec![], "", 400, "not_in_view", ""),
+        ("GET", "/api/v1/latency?window=2m", vec![], "", 400, "bad_parameter", ""),
+        ("GET", "/api/v1/throughput?window=all", vec![], "", 400, "bad_parameter", ""),
+        ("GET", "/api/v1/throughput?state=FAILED", vec![], "", 400, "not_in_view", ""),
+        ("GET", "/api/v1/alerts?state=red", vec![], "", 400, "bad_parameter", ""),
+        ("GET", "/api/v1/jobs?q=type:", vec![], "", 400, "bad_q", ""),
+        ("GET", "/api/v1/jobs?type=%00", vec![], "", 400, "bad_parameter", ""),
+        ("GET", "/api/v1/jobs?q=%00", vec![], "", 400, "bad_q", ""),
+        ("GET", "/api/v1/jobs?finishedAfter=yesterday", vec![], "", 400, "bad_parameter", ""),
+        ("GET", "/api/v1/jobs?retired=maybe", vec![], "", 400, "bad_parameter", ""),
+        ("GET", "/api/v1/jobs?cursor=7", vec![], "", 400, "bad_cursor", ""),
+        ("GET", "/api/v1/history?step=7", vec![], "", 400, "bad_parameter", ""),
+        ("GET", "/api/v1/history?step=9223372036854775807", vec![], "", 400, "bad_parameter", ""),
+        ("GET", "/api/v1/history?from=2026-11-21T12:00:00Z", vec![], "", 400, "bad_parameter", ""),
+        ("GET", "/api/v1/history?by=queue", vec![], "", 400, "not_in_view", ""),
+        ("GET", "/api/v1/stream?after=7", vec![], "", 400, "bad_parameter", ""),
+        ("GET", "/api/v1/jobs/7/events", vec![], "", 400, "bad_id", ""),
+        ("GET", "/api/v1/jobs/0193aaaa-0000-7000-8000-00000000000c/events", vec![], "", 404, "no_such_job", ""),
         ("GET", "/api/v1/snapshot?at=now", vec![], "", 400, "unknown_parameter", ""),
         ("GET", "/jobs/recent?page=2", vec![], "", 400, "unknown_parameter", ""),
         ("GET", "/api/v1/jobs/7", vec![], "", 400, "bad_id", ""),
@@ -93,7 +114,17 @@ async fn a_refusal_names_what_there_is_instead() {
     let detail =
         async |path: &str| service.get(path).await.json()["detail"].as_str().unwrap().to_owned();
     let unknown = detail("/api/v1/jobs?colour=red").await;
-    assert!(unknown.ends_with("`state`, `type`, `limit`"), "{unknown}");
+    assert!(unknown.ends_with("`retired`, `limit`, `cursor`"), "{unknown}");
+    let elsewhere = detail("/api/v1/latency?queue=slow").await;
+    assert!(elsewhere.ends_with("`type`, `measure`, `window`"), "{elsewhere}");
+    let text = detail("/api/v1/counts?q=timeout").await;
+    assert!(text.contains("`state`, `type`, `queue`, `worker`"), "{text}");
+    let key = service.get("/api/v1/jobs?q=type:a%20staet:failed").await.json();
+    assert_eq!(
+        (&key["errors"][0]["parameter"], &key["errors"][0]["position"]),
+        (&"q".into(), &7.into())
+    );
+    assert!(key["detail"].as_str().unwrap().contains("did you mean `state:`?"), "{key}");
     let state = detail("/api/v1/jobs?state=red").await;
     assert!(state.contains("`PENDING`") && state.contains("`ABANDONED`"), "{state}");
     let by = detail("/api/v1/counts?by=red").await;

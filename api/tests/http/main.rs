@@ -3,6 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests panic where they fail")]
 
 mod errors;
+#[allow(dead_code, reason = "not everyone needs all of it")]
+#[path = "../../../sinks/tests/support/folded.rs"]
+mod folded;
+mod lists;
 mod reads;
+mod stream;
 mod submissions;
 mod support;

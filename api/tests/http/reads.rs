@@ -6,7 +6,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 /// Submits a job, and takes it to `event_type` if that is not its creation.
-async fn job(service: &Service, job: Value, event_type: &str) -> String {
+pub(crate) async fn job(service: &Service, job: Value, event_type: &str) -> String {
     let accepted = service.post("/jobs", &job.to_string()).await.with(202);
     let id = accepted["jobId"].as_str().unwrap().to_owned();
     if event_type != "job.created" {
@@ -26,7 +26,7 @@ async fn job(service: &Service, job: Value, event_type: &str) -> String {
 }
 
 /// Three pending jobs, two completed, one failed; in two queues.
-async fn six_jobs(service: &Service) {
+pub(crate) async fn six_jobs(service: &Service) {
     for (job_type, queue, event_type) in [
         ("a", "fast", "job.created"),
         ("a", "slow", "job.created"),
@@ -112,6 +112,77 @@ async fn counts_are_sums_over_the_cube() {
         ])
     );
     assert_eq!(counts("by=worker&queue=none").await, json!([]));
+}
+
+#[tokio::test]
+async fn counts_can_be_asked_in_the_language_of_lists() {
+    let service = Service::start();
+    six_jobs(&service).await;
+    let counts = service.get("/api/v1/counts?q=state:pending,failed&type=b").await.with(200);
+    assert_eq!(counts["jobs"], 2);
+    assert_eq!(
+        counts["counts"],
+        json!([{ "state": "FAILED", "jobs": 1 }, { "state": "PENDING", "jobs": 1 }])
+    );
+}
+
+#[tokio::test]
+async fn latency_and_throughput_are_those_of_the_snapshot() {
+    let service = Service::start();
+    six_jobs(&service).await;
+    let snapshot = service.get("/api/v1/snapshot").await.with(200);
+    for view in ["latency", "throughput"] {
+        let answer = service.get(&format!("/api/v1/{view}")).await.with(200);
+        assert_eq!((&answer[view], &answer["asOf"]), (&snapshot[view], &snapshot["asOf"]));
+        assert!(!answer[view].as_array().unwrap().is_empty());
+        let only = service.get(&format!("/api/v1/{view}?type=b&window=5m")).await.with(200);
+        let rows = only[view].as_array().unwrap();
+        assert!(!rows.is_empty());
+        assert!(rows.iter().all(|row| row["type"] == "b" && row["window"] == "5m"), "{rows:?}");
+    }
+    let finished = service.get("/api/v1/throughput?type=b&window=1h").await.with(200);
+    let row = &finished["throughput"][0];
+    assert_eq!((&row["finished"], &row["failed"]), (&json!(2), &json!(1)));
+}
+
+#[tokio::test]
+async fn the_history_has_every_minute_of_its_range() {
+    let service = Service::start();
+    six_jobs(&service).await;
+    let range = "from=2026-11-21T09:58:30Z&to=2026-11-21T10:01:00Z";
+    let history = service.get(&format!("/api/v1/history?{range}")).await.with(200);
+    assert_eq!(
+        (&history["from"], &history["step"]),
+        (&json!("2026-11-21T09:58:00.000000Z"), &json!(60))
+    );
+    let points = history["series"][0]["points"].as_array().unwrap();
+    let column = |name: &str| points.iter().map(|point| point[name].clone()).collect::<Vec<_>>();
+    assert_eq!(column("created"), [0, 0, 6]);
+    assert_eq!(column("finished"), [0, 0, 3]);
+    assert_eq!(column("failed"), [0, 0, 1]);
+    assert_eq!(points[0]["runMean"], Value::Null);
+
+    let by_type = service.get(&format!("/api/v1/history?{range}&by=type")).await.with(200);
+    let types: Vec<_> =
+        by_type["series"].as_array().unwrap().iter().map(|series| series["type"].clone()).collect();
+    assert_eq!(types, [json!(null), json!("b"), json!("a")]);
+    assert_eq!(by_type["series"][0], history["series"][0]);
+    let only = service.get(&format!("/api/v1/history?{range}&type=b")).await.with(200);
+    assert_eq!(only["series"][0]["points"][2]["created"], 3);
+}
+
+#[tokio::test]
+async fn alerts_dead_letters_and_rules_are_there_when_there_are_none() {
+    let service = Service::start();
+    six_jobs(&service).await;
+    let alerts = service.get("/api/v1/alerts").await.with(200);
+    assert_eq!(alerts, json!({ "asOf": "2026-11-21T10:00:00.000009Z", "alerts": [] }));
+    let resolved = service.get("/api/v1/alerts?state=resolved").await.with(200);
+    assert_eq!(resolved, alerts);
+    let letters = service.get("/api/v1/deadletters").await.with(200);
+    assert_eq!((&letters["total"], &letters["reasons"]), (&json!(0), &json!([])));
+    let rules = service.get("/api/v1/rules").await.with(200);
+    assert_eq!((&rules["rules"], &rules["appliedAt"]), (&json!([]), &Value::Null));
 }
 
 #[tokio::test]

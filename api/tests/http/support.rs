@@ -1,8 +1,9 @@
 //! The service as the API sees it: a real store, a real dataflow, and a submitter that can fail.
 
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
-use api::{App, Hosts, Readers, Readiness, Views, router};
+use api::{App, Hosts, Pace, Readers, Readiness, Views, router};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -12,6 +13,7 @@ use ingress::work::Work;
 use pipeline::Tick;
 use pipeline::dataflow::Config;
 use pipeline::fact::Input;
+use pipeline::seal::Sealed;
 use pipeline::worker::Pipeline;
 use serde_json::Value;
 use sinks::commit::{Accepted, Commit};
@@ -101,6 +103,7 @@ impl Service {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let live = Arc::new(RwLock::new(Live::new(1)));
+        live.write().unwrap().generation = 1;
         let config = Config { grid: 1, keep_records: true, ..Config::default() };
         let engine = Arc::new(Mutex::new(Engine {
             store,
@@ -130,6 +133,8 @@ impl Service {
                 Arc::new(move |reason| refused.lock().unwrap().push(reason))
             },
             metrics: prometheus::Registry::new(),
+            default_rules: "groups: []",
+            pace: Pace { pause: Duration::ZERO, kept: 20 },
             demo,
             clock: Arc::new(|| NOW),
             hosts,
@@ -154,6 +159,17 @@ impl Service {
         let n = kept.len();
         kept.into_iter().for_each(|delivery| engine.make_durable(delivery));
         n
+    }
+
+    /// Shows one refused event more, at a tick of its own, which is given.
+    pub(crate) fn counts_a_rejection(&self) -> String {
+        let mut engine = self.engine.lock().unwrap();
+        engine.tick += 1;
+        let mut live = engine.live.write().unwrap();
+        *live.rejected.entry(Reason::Schema).or_default() += 1;
+        let (lower, upper) = (engine.tick, engine.tick + 1);
+        live.apply(&Sealed { lower, upper, ..Sealed::default() });
+        live.as_of().to_string()
     }
 
     pub(crate) fn becomes(&self, readiness: Readiness) {

@@ -350,14 +350,18 @@ async fn queues_that_were_deleted_are_declared_again_when_a_message_comes_back()
     let vhost = Servers::shared().vhost("redeclare");
     let publisher = publisher(vhost.url()).await;
     publish(&publisher, 0..1).await;
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
     for queue in QUEUES {
         until("it is listed", || vhost.queue(queue.name));
         assert!(vhost.delete_queue(queue.name));
     }
     let first = publisher.publish(numbered(1)).await;
     assert!(matches!(first, Err(PublishError::Unroutable { .. })), "{first:?}");
-    publish(&publisher, 1..2).await;
+    let again = async {
+        while publisher.publish(numbered(1)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    soon("the queues are declared again", again).await;
     assert_eq!(publisher.counters().sessions.load(Ordering::Relaxed), 1);
 }
 
@@ -595,7 +599,6 @@ async fn the_bad_elements_of_a_batch_go_alone_and_it_is_settled_with_the_last() 
 async fn a_dead_letter_waits_for_its_queue_and_its_delivery_waits_for_it() {
     let vhost = Servers::shared().vhost("patience");
     let publisher = publisher(vhost.url()).await;
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
     until("it is listed", || vhost.queue(DEAD_LETTERS));
     assert!(vhost.delete_queue(DEAD_LETTERS));
     let taken = Taken::default();

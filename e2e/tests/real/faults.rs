@@ -82,6 +82,28 @@ fn a_queue_deleted_under_the_pipeline_is_declared_again_and_counted_as_a_fault()
 }
 
 #[test]
+fn a_queue_deleted_under_load_is_consumed_again_whoever_declares_it() {
+    let world = World::new("queue-under-load");
+    let pipeline = world.ready("pipeline");
+    let load = Load::start(&world.vhost, 200);
+    let deliveries = || pipeline.metric("observatory_deliveries_total").unwrap();
+    for round in 1..=if full() { 10 } else { 3 } {
+        load.confirms(100);
+        until("the queue is deleted", || {
+            world.vhost.delete_queue("observatory.events").then_some(())
+        });
+        // What was in it is gone; its publisher, too, finds out that it is not there any more.
+        until("the pipeline is told", || {
+            (faults(&pipeline, "cancelled") == f64::from(round)).then_some(())
+        });
+        let before = deliveries();
+        load.confirms(100);
+        until("it consumes again", || (deliveries() >= before + 100.0).then_some(()));
+    }
+    load.stop();
+}
+
+#[test]
 fn a_gateway_whose_broker_lacks_memory_says_when_to_come_back_and_never_hangs() {
     let mut broker = Broker::start();
     let world = World::on(broker.vhost("blocked"));

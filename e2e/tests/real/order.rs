@@ -35,7 +35,7 @@ fn publish(world: &World, events: Vec<Event>) {
 
 #[test]
 fn repeats_disorder_and_wrong_clocks_change_nothing() {
-    let n = if full() { 50_000 } else { 1_500 };
+    let n = if full() { 20_000 } else { 1_500 };
     let world = World::new("order");
     let (pipeline, api) = (world.ready("pipeline"), world.ready("api"));
     let (mut truth, mut all) = (Truth::default(), Vec::new());

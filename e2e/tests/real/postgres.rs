@@ -13,6 +13,7 @@ use pipeline::Tick;
 use sinks::commit::Commit;
 use sinks::commit::SpillRow;
 use sinks::postgres::{Postgres, Waiting, Writer};
+use sinks::query::Query;
 use sinks::store::{Error, Reader as _, Store as _};
 use sinks::{postgres, sqlite};
 use tempfile::TempDir;
@@ -361,7 +362,7 @@ fn a_server_that_is_killed_again_and_again_ends_up_with_each_commit_once() {
             let commit = flow.next(|jobs| insist(|| writer.lookup(jobs)).0);
             failed += insist(|| writer.commit(&commit)).1 - 1;
             // A reading end comes back as well.
-            insist(|| reader.jobs(None, None, 1));
+            insist(|| reader.jobs(&Query { limit: 1, ..Query::default() }));
             embedded.store.commit(&commit).unwrap();
         }
         drop(stop);
@@ -439,7 +440,10 @@ fn who_may_only_read_can_start_and_read() {
         &format!("CREATE ROLE {name} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}"),
     );
     let theirs = connect(&url.replace("postgres@", &format!("{name}@")));
-    assert_eq!(theirs.reader().unwrap().jobs(None, None, 10).unwrap().total, 0);
+    assert_eq!(
+        theirs.reader().unwrap().jobs(&Query { limit: 10, ..Query::default() }).unwrap().total,
+        0
+    );
     let error = theirs.take_over(&mut |waiting| panic!("{waiting:?}")).map(drop).unwrap_err();
     assert!(matches!(error, Error::Shut { .. }), "{error}");
 }

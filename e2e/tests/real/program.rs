@@ -4,7 +4,7 @@
 //!   World: vhost, database, Redis, archive ──start──▶ Role: a process, its address, its log
 //! ```
 //!
-//! The program is built with its crash points, which do nothing unless `FAILPOINTS` names one.
+//! The program has crash points, which do nothing unless `FAILPOINTS` names one.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -25,9 +25,9 @@ fn program() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let mut command = Command::new(env!("CARGO"));
-        // With the features of the workspace: what the tests were built with is used again.
+        // With this test beside it everything has the features that it was built with, and is there.
         command.args(["build", "--locked", "--workspace", "--bin", "observatory"]);
-        command.args(["--features", "observatory/crash-points", "--message-format", "json"]);
+        command.args(["--test", "real", "--message-format", "json"]);
         // What cargo says of the tests' own package would look to build scripts like a change, and
         // have half of the dependencies compiled again, each time.
         for (name, _) in std::env::vars_os() {
@@ -41,6 +41,9 @@ fn program() -> &'static PathBuf {
         let messages = String::from_utf8(output.stdout).unwrap();
         let mut paths = messages.lines().filter_map(|line| {
             let message: Value = serde_json::from_str(line).ok()?;
+            if message["target"]["name"] != "observatory" {
+                return None;
+            }
             message["executable"].as_str().map(PathBuf::from)
         });
         paths.next_back().expect("cargo names the program")

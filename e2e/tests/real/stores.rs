@@ -101,13 +101,16 @@ fn holds_on(world: &World, pipeline: &Role, api: &Role) {
         let asked = Instant::now();
         for path in ["/livez", "/api/v1/counts", "/api/v1/jobs?limit=1"] {
             let status = api.status(path);
-            assert!(status.is_some() && asked.elapsed() < ANSWERED, "{path}: {status:?}");
+            assert!(matches!(status, Some(200 | 503)), "{path}: {status:?}");
+            assert!(asked.elapsed() < ANSWERED, "{path}: {:?}", asked.elapsed());
         }
         assert_eq!(api.status("/livez"), Some(200));
         assert_eq!(pipeline.status("/livez"), Some(200));
         let unacked = pipeline.metric("observatory_unacked").unwrap();
         assert!(unacked <= f64::from(PREFETCH), "{unacked} are unacknowledged");
-        let unacked = world.vhost.queue("observatory.events").unwrap().unacked;
+        // The broker's statistics may lag behind.
+        let queue = world.vhost.queue("observatory.events");
+        let unacked = queue.map_or(0, |queue| queue.unacked);
         assert!(unacked <= PREFETCH.into(), "{unacked} are unacknowledged");
         std::thread::sleep(Duration::from_millis(250));
     }

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use contracts::EventId;
-use sinks::mongo::Body;
+use sinks::store::ArchivedEvent;
 
 use super::check::Check;
 
@@ -77,7 +77,7 @@ impl Journal {
     }
 
     /// Takes an archived event in.
-    pub(super) fn take(&mut self, archived: &Body) {
+    pub(super) fn take(&mut self, archived: &ArchivedEvent) {
         let id = archived.key.split(':').next().and_then(|id| EventId::try_parse(id).ok());
         self.unexpected.compared(u64::from(self.complete));
         let Some(published) = id.and_then(|id| self.events.get_mut(&id)) else {
@@ -146,14 +146,18 @@ mod tests {
         file
     }
 
-    fn archived(n: u8) -> Body {
+    fn archived(n: u8) -> ArchivedEvent {
         let body = event(n).into_bytes();
         let key = format!("01936a3e-0000-7000-8000-0000000000{n:02x}");
-        Body { key, tick: 1, late: false, body }
+        ArchivedEvent { key, tick: 1, late: false, body }
     }
 
     /// Differences by the end of the name of their check.
-    fn checked(confirmed: &[u8], attempted: &[u8], in_archive: &[Body]) -> Vec<(usize, String)> {
+    fn checked(
+        confirmed: &[u8],
+        attempted: &[u8],
+        in_archive: &[ArchivedEvent],
+    ) -> Vec<(usize, String)> {
         let (confirmed, attempted) =
             (file(confirmed.iter().copied()), file(attempted.iter().copied()));
         let mut journal = Journal::read(confirmed.path(), Some(attempted.path())).unwrap();
@@ -167,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_was_confirmed_and_is_there_is_good() {
-        let there: Vec<Body> = (1..4).map(archived).collect();
+        let there: Vec<ArchivedEvent> = (1..4).map(archived).collect();
         let none = (0, String::new());
         assert_eq!(checked(&[1, 2, 3], &[1, 2, 3], &there), vec![none; 3]);
     }

@@ -5,8 +5,8 @@ use contracts::{JobId, Micros};
 use pipeline::row::Row;
 use pipeline::summary::UNKNOWN;
 use serde_json::json;
-use sinks::mongo::Body;
 use sinks::postgres::JobRow;
+use sinks::store::ArchivedEvent;
 use uuid::Uuid;
 
 use super::check::Check;
@@ -67,9 +67,9 @@ pub(super) fn life(n: u8) -> Vec<Envelope> {
     ]
 }
 
-pub(super) fn archived(event: &Envelope) -> Body {
+pub(super) fn archived(event: &Envelope) -> ArchivedEvent {
     let body = serde_json::to_vec(event).unwrap();
-    Body { key: event.event_id.to_string(), tick: 1, late: false, body }
+    ArchivedEvent { key: event.event_id.to_string(), tick: 1, late: false, body }
 }
 
 /// What the archived events come to; all of them are as they should be.

@@ -10,7 +10,7 @@ use std::collections::hash_map::Entry;
 use contracts::{Event, JobId, decode};
 use ingress::submit::Submitted;
 use pipeline::summary::{Standing, Summary};
-use sinks::mongo::Body;
+use sinks::store::ArchivedEvent;
 
 use super::check::Check;
 
@@ -69,7 +69,7 @@ pub(super) struct Truth {
 
 impl Truth {
     /// Takes an archived event in; `check` is told of one that is none.
-    pub(super) fn take(&mut self, archived: &Body, check: &mut Check) {
+    pub(super) fn take(&mut self, archived: &ArchivedEvent, check: &mut Check) {
         self.n_events += 1;
         check.compared(1);
         let event = match decode(&archived.body) {

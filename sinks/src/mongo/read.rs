@@ -4,37 +4,24 @@ use contracts::{EventId, JobId, Micros};
 use mongodb::Cursor;
 use mongodb::bson::doc;
 use mongodb::bson::raw::{RawDocument, RawDocumentBuf};
-use pipeline::Tick;
 use tokio::time::timeout;
 
 use super::{Archive, BATCH, Error, READ, document};
+use crate::store::ArchivedEvent;
 
-/// An archived event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Body {
-    /// The event's id, or `id:hash` for a further content under it.
-    pub key: String,
-    pub tick: Tick,
-    pub late: bool,
-    /// The bytes as received.
-    pub body: Vec<u8>,
-}
-
-impl Body {
-    fn of(document: &RawDocument) -> Result<Body, Error> {
-        let damaged = |error: mongodb::bson::error::Error| Error::Value(error.to_string());
-        let key = document.get_str("_id").map_err(damaged)?;
-        let (tick, body) =
-            document::ours(document).ok_or_else(|| Error::Value(format!("{key} has no body")))?;
-        let ours = document.get_document("_observatory").map_err(damaged)?;
-        let late = ours.get_bool("late").map_err(damaged)?;
-        Ok(Body { key: key.to_owned(), tick, late, body: body.to_owned() })
-    }
+fn event(document: &RawDocument) -> Result<ArchivedEvent, Error> {
+    let damaged = |error: mongodb::bson::error::Error| Error::Value(error.to_string());
+    let key = document.get_str("_id").map_err(damaged)?;
+    let (tick, body) =
+        document::ours(document).ok_or_else(|| Error::Value(format!("{key} has no body")))?;
+    let ours = document.get_document("_observatory").map_err(damaged)?;
+    let late = ours.get_bool("late").map_err(damaged)?;
+    Ok(ArchivedEvent { key: key.to_owned(), tick, late, body: body.to_owned() })
 }
 
 impl Archive {
-    /// The bodies of a job's events, in the order of arrival.
-    pub async fn bodies(&self, job: JobId) -> Result<Vec<Vec<u8>>, Error> {
+    /// A job's events, in the order of arrival.
+    pub async fn events(&self, job: JobId) -> Result<Vec<ArchivedEvent>, Error> {
         let archive = self.clone();
         let call = async move {
             let mut events = Vec::new();
@@ -42,22 +29,22 @@ impl Archive {
             while cursor.advance().await? {
                 let document = cursor.current();
                 let at = document.get_str("occurredAt").unwrap_or_default().to_owned();
-                events.push((at, Body::of(document)?));
+                events.push((at, event(document)?));
             }
             events.sort_by(|(at_a, a), (at_b, b)| {
                 (a.tick, at_a, &a.key).cmp(&(b.tick, at_b, &b.key))
             });
-            Ok(events.into_iter().map(|(_, event)| event.body).collect())
+            Ok(events.into_iter().map(|(_, event)| event).collect())
         };
         read(call).await
     }
 
     /// The body of the event that was archived first under this id.
-    pub async fn event(&self, event: EventId) -> Result<Option<Vec<u8>>, Error> {
+    pub async fn event(&self, id: EventId) -> Result<Option<Vec<u8>>, Error> {
         let archive = self.clone();
         let call = async move {
-            let found = archive.events.find_one(doc! { "_id": event.to_string() }).await?;
-            found.map(|document| Ok(Body::of(&document)?.body)).transpose()
+            let found = archive.events.find_one(doc! { "_id": id.to_string() }).await?;
+            found.map(|document| Ok(event(&document)?.body)).transpose()
         };
         read(call).await
     }
@@ -112,10 +99,10 @@ pub struct Bodies(Cursor<RawDocumentBuf>);
 
 impl Bodies {
     /// The next event; none after the last.
-    pub async fn next(&mut self) -> Result<Option<Body>, Error> {
+    pub async fn next(&mut self) -> Result<Option<ArchivedEvent>, Error> {
         // Whoever misses the deadline has to begin again anyhow, so the cursor may break.
         match timeout(READ, self.0.advance()).await {
-            Ok(Ok(true)) => Body::of(self.0.current()).map(Some),
+            Ok(Ok(true)) => event(self.0.current()).map(Some),
             Ok(Ok(false)) => Ok(None),
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(Error::Late(READ)),

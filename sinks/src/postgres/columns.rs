@@ -6,7 +6,7 @@ use bytes::{BufMut, BytesMut};
 use pipeline::name::Name;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 
-type Outcome<T> = Result<T, Box<dyn Error + Sync + Send>>;
+pub(super) type Outcome<T> = Result<T, Box<dyn Error + Sync + Send>>;
 
 /// An instant, µs since the Unix epoch; `timestamptz` counts them from 2000-01-01.
 #[derive(Clone, Copy, Debug)]

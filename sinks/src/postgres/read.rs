@@ -2,20 +2,28 @@
 
 use std::time::Duration;
 
-use contracts::event::{ErrorInfo, EventId, State};
+use bytes::BytesMut;
+use contracts::event::{ErrorInfo, EventId};
+use contracts::snapshot::{AlertRow, AlertState};
 use contracts::view::JobView;
 use contracts::{JobId, Micros, Reason};
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Transaction,
 };
+use pipeline::Tick;
+use pipeline::views::minutes::MinuteStats;
 use tokio::runtime::Handle;
+use tokio_postgres::types::{IsNull, ToSql, Type, accepts, to_sql_checked};
 use tokio_postgres::{IsolationLevel, Row};
 
-use super::columns::At;
+use super::columns::{At, Outcome};
 use super::recover::parsed;
 use super::server::{Fault, Server};
 use super::tick;
-use crate::store::{self, Error, Failure, Listed, Told};
+use crate::query::{Dialect, Query, Sql, Value, one_more};
+use crate::store::{
+    self, ArchivedEvent, Error, Failure, Happened, KeptRules, Listed, Span, StepStats, Told,
+};
 
 /// Connections of a reading end and its clones. More reads than cores of the server only take turns.
 const MOST: usize = 8;
@@ -23,13 +31,15 @@ const MOST: usize = 8;
 /// How long a read waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
 
+const DIALECT: Dialect = Dialect { sign: '$', position: "strpos" };
+
 const COLUMNS: &str = "id, type, state, inferred, queue, worker, attempt, created_at, \
      validated_at, started_at, finished_at, error, metadata, retired_at";
 
 /// A reading end; clones share its connections.
 ///
-/// The bodies of events are in the archive, of which it knows nothing: whoever has both puts them
-/// together.
+/// Events are in the archive, of which it knows nothing, but for those that wait for it here: whoever
+/// has both puts them together.
 #[derive(Clone)]
 pub struct Reader {
     server: Server,
@@ -91,35 +101,40 @@ impl Reader {
 }
 
 impl store::Reader for Reader {
-    fn jobs(
-        &mut self,
-        state: Option<State>,
-        job_type: Option<&str>,
-        limit: usize,
-    ) -> Result<Listed, Error> {
-        let state = state.map(State::as_str);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        // Written out, so that each takes its own index.
-        let filter = match (state, job_type) {
-            (None, None) => "$1::text IS NULL AND $2::text IS NULL",
-            (Some(_), None) => "state = $1 AND $2::text IS NULL",
-            (None, Some(_)) => "$1::text IS NULL AND type = $2",
-            (Some(_), Some(_)) => "state = $1 AND type = $2",
+    fn jobs(&mut self, query: &Query) -> Result<Listed, Error> {
+        let mut total = Sql::new(DIALECT);
+        let total_sql = match query.filter.of_cube() {
+            true => {
+                let filter = total.filter(&query.filter, false);
+                format!("SELECT coalesce(sum(jobs), 0)::bigint FROM counts WHERE {filter}")
+            }
+            false => {
+                let filter = total.filter(&query.filter, true);
+                format!("SELECT count(*) FROM jobs WHERE {filter}")
+            }
         };
-        let list = format!(
-            "SELECT {COLUMNS} FROM jobs WHERE {filter} AND retired_at IS NULL
-             ORDER BY created_at DESC, id LIMIT $3"
+        let mut list = Sql::new(DIALECT);
+        let mut filter = list.filter(&query.filter, true);
+        if let Some(place) = query.after {
+            filter = format!("{filter} AND {}", list.behind(place));
+        }
+        let limit = list.parameter(Value::Number(one_more(query.limit)));
+        let list_sql = format!(
+            "SELECT {COLUMNS} FROM jobs WHERE {filter} ORDER BY created_at DESC, id LIMIT {limit}"
         );
-        let total = format!("SELECT coalesce(sum(jobs), 0)::bigint FROM counts WHERE {filter}");
+        // Not kept prepared: there are as many texts as there are questions.
         self.read(async |transaction| {
             let frontier = frontier(transaction).await?;
-            let total = transaction.prepare_cached(&total).await?;
-            let total: i64 =
-                transaction.query_one(&total, &[&state, &job_type]).await?.try_get(0)?;
-            let list = transaction.prepare_cached(&list).await?;
-            let rows = transaction.query(&list, &[&state, &job_type, &limit]).await?;
-            let jobs = rows.iter().map(job_view).collect::<Result<_, _>>()?;
-            Ok(Listed { frontier, total: u64::try_from(total).unwrap_or(0), jobs })
+            let total = transaction.query_typed(&total_sql, &typed(&total.parameters)).await?;
+            let total: i64 = match total.first() {
+                Some(row) => row.try_get(0)?,
+                None => 0,
+            };
+            let rows = transaction.query_typed(&list_sql, &typed(&list.parameters)).await?;
+            let mut jobs = rows.iter().map(job_view).collect::<Result<Vec<_>, _>>()?;
+            let more = jobs.len() > query.limit;
+            jobs.truncate(query.limit);
+            Ok(Listed { frontier, total: u64::try_from(total).unwrap_or(0), jobs, more })
         })
     }
 
@@ -130,7 +145,24 @@ impl store::Reader for Reader {
             let statement = transaction.prepare_cached(&sql).await?;
             let row = transaction.query_opt(&statement, &[&job]).await?;
             let view = row.as_ref().map(job_view).transpose()?;
-            Ok(view.map(|view| Told { frontier, view, bodies: Vec::new() }))
+            let Some(view) = view else { return Ok(None) };
+            let statement = transaction
+                .prepare_cached(
+                    "SELECT key, tick, late, body FROM event_spill WHERE job_id = $1 ORDER BY id",
+                )
+                .await?;
+            let spilled = transaction.query(&statement, &[&job]).await?;
+            let events = spilled.iter().map(|row| {
+                Ok::<_, Fault>(ArchivedEvent {
+                    key: row.try_get(0)?,
+                    tick: tick(row.try_get(1)?),
+                    late: row.try_get(2)?,
+                    body: row.try_get(3)?,
+                })
+            });
+            let events = events.collect::<Result<_, _>>()?;
+            // The others are in the archive.
+            Ok(Some(Told { frontier, view, events, incomplete: true }))
         })
     }
 
@@ -159,6 +191,106 @@ impl store::Reader for Reader {
             rejections.collect()
         })
     }
+
+    fn history(&mut self, span: &Span) -> Result<Happened, Error> {
+        let by_type = if span.by_type { "type" } else { "NULL::text" };
+        let seconds = "extract(epoch FROM minute)::bigint";
+        let sql = format!(
+            "SELECT {by_type} AS of, {seconds} - {seconds} % $3 AS step, sum(created)::bigint,
+                 sum(finished)::bigint, sum(failed)::bigint, sum(cancelled)::bigint,
+                 sum(waits)::bigint, sum(wait_micros)::bigint, sum(runs)::bigint,
+                 sum(run_micros)::bigint
+             FROM minute_stats
+             WHERE minute >= $1 AND minute < $2 AND ($4::text IS NULL OR type = $4)
+             GROUP BY 1, 2 ORDER BY 1, 2"
+        );
+        let step = span.step / 1_000_000;
+        self.read(async |transaction| {
+            let frontier = frontier(transaction).await?;
+            let statement = transaction.prepare_cached(&sql).await?;
+            let (from, to) = (At(span.from.0), At(span.to.0));
+            let rows = transaction.query(&statement, &[&from, &to, &step, &span.job_type]).await?;
+            let steps = rows.iter().map(step_stats).collect::<Result<_, _>>()?;
+            Ok(Happened { frontier, steps })
+        })
+    }
+
+    fn resolved(&mut self, limit: usize) -> Result<(Tick, Vec<AlertRow>), Error> {
+        let sql = "SELECT alert, labels, active_at, fired_at, resolved_at, value FROM alerts
+            WHERE resolved_at IS NOT NULL ORDER BY resolved_at DESC, alert, labels LIMIT $1";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read(async |transaction| {
+            let frontier = frontier(transaction).await?;
+            let statement = transaction.prepare_cached(sql).await?;
+            let rows = transaction.query(&statement, &[&limit]).await?;
+            let alerts = rows.iter().map(|row| {
+                let time = |column| {
+                    Ok::<_, Fault>(row.try_get::<_, Option<At>>(column)?.map(|at| Micros(at.0)))
+                };
+                Ok::<_, Fault>(AlertRow {
+                    alert: row.try_get(0)?,
+                    state: AlertState::Resolved,
+                    labels: json(row.try_get(1)?)?.unwrap_or_default(),
+                    active_at: Micros(row.try_get::<_, At>(2)?.0),
+                    fired_at: time(3)?,
+                    resolved_at: time(4)?,
+                    value: row.try_get(5)?,
+                })
+            });
+            Ok((frontier, alerts.collect::<Result<_, _>>()?))
+        })
+    }
+
+    fn rules(&mut self) -> Result<(Tick, Option<KeptRules>), Error> {
+        let sql = "SELECT applied_at, yaml FROM rules ORDER BY id DESC LIMIT 1";
+        self.read(async |transaction| {
+            let frontier = frontier(transaction).await?;
+            let row = transaction.query_opt(&transaction.prepare_cached(sql).await?, &[]).await?;
+            let Some(row) = row else { return Ok((frontier, None)) };
+            let applied_at = Micros(row.try_get::<_, At>(0)?.0);
+            Ok((frontier, Some(KeptRules { applied_at, yaml: row.try_get(1)? })))
+        })
+    }
+}
+
+/// Parameters with the types that they are written with.
+fn typed(values: &[Value]) -> Vec<(&(dyn ToSql + Sync), Type)> {
+    let of = |value: &Value| match value {
+        Value::Text(_) => Type::TEXT,
+        Value::Number(_) => Type::INT4,
+        Value::Time(_) => Type::TIMESTAMPTZ,
+        Value::Id(_) => Type::UUID,
+    };
+    values.iter().map(|value| (value as &(dyn ToSql + Sync), of(value))).collect()
+}
+
+impl ToSql for Value {
+    fn to_sql(&self, of: &Type, out: &mut BytesMut) -> Outcome<IsNull> {
+        match self {
+            Value::Text(text) => text.to_sql(of, out),
+            Value::Number(number) => i32::try_from(*number).unwrap_or(i32::MAX).to_sql(of, out),
+            Value::Time(at) => At(at.0).to_sql(of, out),
+            Value::Id(id) => id.to_sql(of, out),
+        }
+    }
+
+    accepts!(TEXT, INT4, TIMESTAMPTZ, UUID);
+    to_sql_checked!();
+}
+
+fn step_stats(row: &Row) -> Result<StepStats, Fault> {
+    let seconds: i64 = row.try_get(1)?;
+    let stats = MinuteStats {
+        created: row.try_get(2)?,
+        finished: row.try_get(3)?,
+        failed: row.try_get(4)?,
+        cancelled: row.try_get(5)?,
+        waits: row.try_get(6)?,
+        wait_micros: row.try_get(7)?,
+        runs: row.try_get(8)?,
+        run_micros: row.try_get(9)?,
+    };
+    Ok(StepStats { job_type: row.try_get(0)?, at: Micros(seconds * 1_000_000), stats })
 }
 
 async fn frontier(transaction: &Transaction<'_>) -> Result<pipeline::Tick, Fault> {
@@ -194,6 +326,8 @@ fn job_view(row: &Row) -> Result<JobView, Fault> {
         retired: row.try_get::<_, Option<At>>(13)?.is_some(),
         attempts: Vec::new(),
         timeline: Vec::new(),
+        why: None,
+        incomplete: false,
     })
 }
 

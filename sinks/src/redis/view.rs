@@ -21,7 +21,7 @@ use ::redis::aio::ConnectionManager;
 use ::redis::streams::{StreamId, StreamReadReply};
 use ::redis::{Client, cmd};
 use contracts::Micros;
-use contracts::snapshot::{CountRow, Snapshot};
+use contracts::snapshot::{CountRow, Delta, Snapshot};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -135,13 +135,14 @@ impl View {
         self.read(Folded::last_event).flatten()
     }
 
-    /// The snapshot, its id, and every change from then on; the first entries may be folded into
-    /// the snapshot already, which their ids tell.
-    pub fn subscribe(&self) -> (Option<(Position, Snapshot)>, broadcast::Receiver<Change>) {
+    /// The id of the snapshot, where the copy is, what leads from one to the other, and every change
+    /// from then on; nothing of the first three if there is no copy yet.
+    pub fn follow(&self) -> (Option<(Position, Position, Delta)>, broadcast::Receiver<Change>) {
         let copy = self.shared.copy.read().unwrap_or_else(PoisonError::into_inner);
         // Changes are sent under the lock, so none is between the two.
         let changes = self.shared.changes.subscribe();
-        (copy.folded.as_ref().map(|copy| (copy.on_grid(), copy.snapshot())), changes)
+        let begun = copy.folded.as_ref().map(|copy| (copy.on_grid(), copy.at(), copy.since()));
+        (begun, changes)
     }
 }
 

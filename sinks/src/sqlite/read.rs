@@ -3,20 +3,28 @@
 use std::path::Path;
 use std::time::Duration;
 
-use contracts::event::{ErrorInfo, State};
+use contracts::event::ErrorInfo;
+use contracts::snapshot::{AlertRow, AlertState};
 use contracts::view::JobView;
 use contracts::{JobId, Micros};
 use pipeline::Tick;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use pipeline::views::minutes::MinuteStats;
+use rusqlite::types::{ToSql, ToSqlOutput};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, params_from_iter};
 
 use super::recover::parsed;
 use super::tick;
-use crate::store::{self, Error, Listed, Told};
+use crate::query::{Dialect, Query, Sql, Value, one_more};
+use crate::store::{
+    self, ArchivedEvent, Error, Happened, KeptRules, Listed, Span, StepStats, Told,
+};
 
 /// A reading end; not for several threads at once.
 pub struct Reader {
     connection: Connection,
 }
+
+const DIALECT: Dialect = Dialect { sign: '?', position: "instr" };
 
 const COLUMNS: &str = "id, type, state, inferred, queue, worker, attempt, created_at, \
      validated_at, started_at, finished_at, error, metadata, retired_at";
@@ -40,39 +48,41 @@ impl Reader {
 }
 
 impl store::Reader for Reader {
-    fn jobs(
-        &mut self,
-        state: Option<State>,
-        job_type: Option<&str>,
-        limit: usize,
-    ) -> Result<Listed, Error> {
-        let state = state.map(State::as_str);
+    fn jobs(&mut self, query: &Query) -> Result<Listed, Error> {
         let transaction = self.connection.transaction()?;
         let frontier = frontier(&transaction)?;
-        let total = transaction
-            .prepare_cached(
-                "SELECT coalesce(sum(jobs), 0) FROM counts
-                 WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR type = ?2)",
-            )?
-            .query_row(params![state, job_type], |row| row.get(0))?;
-        // Written out, so that each takes its own index.
-        let filter = match (state, job_type) {
-            (None, None) => "?1 IS NULL AND ?2 IS NULL",
-            (Some(_), None) => "state = ?1 AND ?2 IS NULL",
-            (None, Some(_)) => "?1 IS NULL AND type = ?2",
-            (Some(_), Some(_)) => "state = ?1 AND type = ?2",
+        let mut sql = Sql::new(DIALECT);
+        let total = match query.filter.of_cube() {
+            true => {
+                let filter = sql.filter(&query.filter, false);
+                format!("SELECT coalesce(sum(jobs), 0) FROM counts WHERE {filter}")
+            }
+            false => {
+                format!("SELECT count(*) FROM jobs WHERE {}", sql.filter(&query.filter, true))
+            }
         };
-        let sql = format!(
-            "SELECT {COLUMNS} FROM jobs WHERE {filter} AND retired_at IS NULL
-             ORDER BY created_at DESC, id LIMIT ?3"
+        let total = transaction
+            .prepare_cached(&total)?
+            .query_row(params_from_iter(&sql.parameters), |row| row.get(0))?;
+
+        let mut sql = Sql::new(DIALECT);
+        let mut filter = sql.filter(&query.filter, true);
+        if let Some(place) = query.after {
+            filter = format!("{filter} AND {}", sql.behind(place));
+        }
+        let limit = sql.parameter(Value::Number(one_more(query.limit)));
+        let list = format!(
+            "SELECT {COLUMNS} FROM jobs WHERE {filter} ORDER BY created_at DESC, id LIMIT {limit}"
         );
-        let mut statement = transaction.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![state, job_type, limit])?;
+        let mut statement = transaction.prepare_cached(&list)?;
+        let mut rows = statement.query(params_from_iter(&sql.parameters))?;
         let mut jobs = Vec::new();
         while let Some(row) = rows.next()? {
             jobs.push(job_view(row)?);
         }
-        Ok(Listed { frontier, total, jobs })
+        let more = jobs.len() > query.limit;
+        jobs.truncate(query.limit);
+        Ok(Listed { frontier, total, jobs, more })
     }
 
     fn job(&mut self, job: JobId) -> Result<Option<Told>, Error> {
@@ -84,11 +94,18 @@ impl store::Reader for Reader {
         let Some(row) = rows.next()? else { return Ok(None) };
         let view = job_view(row)?;
         let mut statement = transaction.prepare_cached(
-            "SELECT body FROM job_events WHERE job_id = ?1 AND late = 0 ORDER BY n",
+            "SELECT key, tick, late, body FROM job_events WHERE job_id = ?1 ORDER BY n",
         )?;
-        let bodies = statement.query_map([job.as_bytes()], |row| row.get(0))?;
-        let bodies = bodies.collect::<Result<_, _>>()?;
-        Ok(Some(Told { frontier, view, bodies }))
+        let events = statement.query_map([job.as_bytes()], |row| {
+            Ok(ArchivedEvent {
+                key: row.get(0)?,
+                tick: tick(row.get(1)?),
+                late: row.get(2)?,
+                body: row.get(3)?,
+            })
+        })?;
+        let events = events.collect::<Result<_, _>>()?;
+        Ok(Some(Told { frontier, view, events, incomplete: false }))
     }
 
     fn event(&mut self, event: contracts::EventId) -> Result<Option<Vec<u8>>, Error> {
@@ -117,6 +134,83 @@ impl store::Reader for Reader {
             rejections.push((parsed(row, 0)?, row.get(1)?));
         }
         Ok(rejections)
+    }
+
+    fn history(&mut self, span: &Span) -> Result<Happened, Error> {
+        let transaction = self.connection.transaction()?;
+        let frontier = frontier(&transaction)?;
+        let by_type = if span.by_type { "type" } else { "NULL" };
+        let sql = format!(
+            "SELECT {by_type} AS of, minute - minute % ?3 AS step, sum(created), sum(finished),
+                 sum(failed), sum(cancelled), sum(waits), sum(wait_micros), sum(runs),
+                 sum(run_micros)
+             FROM minute_stats
+             WHERE minute >= ?1 AND minute < ?2 AND (?4 IS NULL OR type = ?4)
+             GROUP BY of, step ORDER BY of, step"
+        );
+        let mut statement = transaction.prepare_cached(&sql)?;
+        let steps = statement
+            .query_map(params![span.from.0, span.to.0, span.step, span.job_type], step_stats)?
+            .collect::<Result<_, _>>()?;
+        Ok(Happened { frontier, steps })
+    }
+
+    fn resolved(&mut self, limit: usize) -> Result<(Tick, Vec<AlertRow>), Error> {
+        let transaction = self.connection.transaction()?;
+        let frontier = frontier(&transaction)?;
+        let mut statement = transaction.prepare_cached(
+            "SELECT alert, labels, active_at, fired_at, resolved_at, value FROM alerts
+             WHERE resolved_at IS NOT NULL ORDER BY resolved_at DESC, alert, labels LIMIT ?1",
+        )?;
+        let mut rows = statement.query([limit])?;
+        let mut alerts = Vec::new();
+        while let Some(row) = rows.next()? {
+            alerts.push(AlertRow {
+                alert: row.get(0)?,
+                state: AlertState::Resolved,
+                labels: json(row.get(1)?)?.unwrap_or_default(),
+                active_at: Micros(row.get(2)?),
+                fired_at: row.get::<_, Option<i64>>(3)?.map(Micros),
+                resolved_at: row.get::<_, Option<i64>>(4)?.map(Micros),
+                value: row.get(5)?,
+            });
+        }
+        Ok((frontier, alerts))
+    }
+
+    fn rules(&mut self) -> Result<(Tick, Option<KeptRules>), Error> {
+        let transaction = self.connection.transaction()?;
+        let frontier = frontier(&transaction)?;
+        let mut statement = transaction
+            .prepare_cached("SELECT applied_at, yaml FROM rules ORDER BY id DESC LIMIT 1")?;
+        let kept = statement.query_row([], |row| {
+            Ok(KeptRules { applied_at: Micros(row.get(0)?), yaml: row.get(1)? })
+        });
+        Ok((frontier, kept.optional()?))
+    }
+}
+
+fn step_stats(row: &Row<'_>) -> rusqlite::Result<StepStats> {
+    let stats = MinuteStats {
+        created: row.get(2)?,
+        finished: row.get(3)?,
+        failed: row.get(4)?,
+        cancelled: row.get(5)?,
+        waits: row.get(6)?,
+        wait_micros: row.get(7)?,
+        runs: row.get(8)?,
+        run_micros: row.get(9)?,
+    };
+    Ok(StepStats { job_type: row.get(0)?, at: Micros(row.get(1)?), stats })
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Value::Text(text) => text.as_str().into(),
+            Value::Number(number) | Value::Time(Micros(number)) => (*number).into(),
+            Value::Id(id) => ToSqlOutput::Borrowed(id.as_bytes().as_slice().into()),
+        })
     }
 }
 
@@ -151,6 +245,8 @@ fn job_view(row: &Row<'_>) -> Result<JobView, Error> {
         retired: row.get::<_, Option<i64>>(13)?.is_some(),
         attempts: Vec::new(),
         timeline: Vec::new(),
+        why: None,
+        incomplete: false,
     })
 }
 

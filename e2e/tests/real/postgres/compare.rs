@@ -1,8 +1,9 @@
 //! All that two stores can be asked, side by side.
 
-use contracts::{JobId, State};
+use contracts::{JobId, Micros, State};
 use rusqlite::types::Value;
-use sinks::store::{Reader, Store};
+use sinks::query::{Condition, Facet, Filter, Instant, Pattern, Place, Query, Retired};
+use sinks::store::{Reader, Span, Store};
 
 /// What a store answers, in words; the archive apart, which the servers keep elsewhere.
 pub(crate) fn answers(
@@ -33,13 +34,28 @@ pub(crate) fn answers(
     asked.extend(jobs.first());
     answers.extend(store.lookup(&asked).unwrap().iter().map(|found| format!("{found:?}")));
 
-    for state in State::ALL.into_iter().map(Some).chain([None]) {
-        for job_type in [None, Some("type-1"), Some("nothing")] {
-            for limit in [0, 3, 1_000] {
-                answers.push(format!("{:?}", reader.jobs(state, job_type, limit).unwrap()));
-            }
+    for filter in filters(jobs) {
+        for limit in [0, 3, 1_000] {
+            let query = Query { filter: filter.clone(), after: None, limit };
+            let listed = reader.jobs(&query).unwrap();
+            // The total is that of the cube, or a count, and must be that of the list.
+            assert!(
+                limit < 1_000 || listed.more || listed.total == listed.jobs.len() as u64,
+                "{filter:?}"
+            );
+            answers.push(format!("{listed:?}"));
+        }
+        answers.push(format!("{:?}", paged(reader, &filter)));
+    }
+    for by_type in [false, true] {
+        for job_type in [None, Some("type-1".to_owned())] {
+            let (from, to) = (Micros(0), Micros(i64::MAX / 2 / HOUR * HOUR));
+            let span = Span { from, to, step: HOUR, job_type, by_type };
+            answers.push(format!("{:?}", reader.history(&span).unwrap()));
         }
     }
+    answers.push(format!("{:?}", reader.resolved(1_000).unwrap()));
+    answers.push(format!("{:?}", reader.rules().unwrap()));
     for job in &asked {
         let told = reader.job(*job).unwrap().map(|told| (told.frontier, told.view));
         answers.push(format!("{told:?}"));
@@ -49,6 +65,61 @@ pub(crate) fn answers(
     rejections.sort_by_key(|(reason, _)| reason.as_str());
     answers.push(format!("{rejections:?}"));
     answers
+}
+
+/// µs.
+const HOUR: i64 = 3_600_000_000;
+
+/// Every kind of condition, by itself and with others.
+fn filters(jobs: &[JobId]) -> Vec<Filter> {
+    let is = |text: &str| Pattern::Is(text.to_owned());
+    let begins = |text: &str| Pattern::Begins(text.to_owned());
+    let text = |text: &str| Condition::Text(text.to_owned());
+    let middle = Micros(1_795_255_200_000_000);
+    let mut conditions = vec![
+        Condition::Facet(Facet::Type, vec![is("type-1")]),
+        Condition::Facet(Facet::Type, vec![is("nothing")]),
+        Condition::Facet(Facet::Type, vec![begins("type-"), is("x")]),
+        Condition::Facet(Facet::Type, vec![begins("")]),
+        Condition::Facet(Facet::Queue, vec![is("")]),
+        Condition::Facet(Facet::Worker, vec![begins("w"), is("' OR 1=1 --")]),
+        Condition::Facet(Facet::Worker, Vec::new()),
+        Condition::After(Instant::Created, middle),
+        Condition::Before(Instant::Created, middle),
+        Condition::After(Instant::Finished, middle),
+        Condition::Before(Instant::Finished, middle),
+        text("TYPE-"),
+        text("%"),
+        text("\""),
+        text("time"),
+    ];
+    conditions.extend(jobs.first().map(|job| text(&job.to_string())));
+    let states = State::ALL.map(|state| Condition::Facet(Facet::State, vec![is(state.as_str())]));
+    conditions.extend(states.clone());
+    let mut filters = vec![Filter::default()];
+    for retired in [Retired::No, Retired::Only, Retired::Any] {
+        let one = conditions.iter().map(|condition| vec![condition.clone()]);
+        let two = conditions.iter().map(|condition| vec![condition.clone(), states[4].clone()]);
+        filters.extend(one.chain(two).map(|conditions| Filter { conditions, retired }));
+        filters.push(Filter { conditions: Vec::new(), retired });
+    }
+    filters
+}
+
+/// The ids of all that matches, page by page.
+fn paged(reader: &mut dyn Reader, filter: &Filter) -> Vec<JobId> {
+    let mut ids = Vec::new();
+    let mut query = Query { filter: filter.clone(), after: None, limit: 7 };
+    loop {
+        let listed = reader.jobs(&query).unwrap();
+        ids.extend(listed.jobs.iter().map(|job| job.id));
+        let last = listed.jobs.last().filter(|_| listed.more);
+        query.after = last.map(|job| Place { created_at: job.created_at, id: job.id });
+        if query.after.is_none() {
+            assert_eq!(ids.len() as u64, listed.total, "{filter:?}");
+            return ids;
+        }
+    }
 }
 
 /// What both are to have of minutes, of alerts, and of texts as they were received; and which

@@ -22,8 +22,9 @@ use super::crowd::{Job, Truth};
 use super::{number, postgres, runtime};
 use crate::program::{Role, World};
 
-/// Until everything has to agree, after all events have been confirmed.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// Until everything has to agree, after all events have been confirmed: a hundred thousand may wait
+/// for a program that is not optimised, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Between two comparisons, which read everything there is.
 const LOOK: Duration = Duration::from_millis(200);

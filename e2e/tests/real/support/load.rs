@@ -17,6 +17,9 @@ use super::{runtime, soon, until};
 /// Between two looks at what is due.
 const STEP: Duration = Duration::from_millis(10);
 
+/// Between two attempts at an event that the broker does not take, but for want of a connection.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// Now, as events say it.
 pub(crate) fn now() -> Micros {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -96,7 +99,7 @@ pub(crate) async fn insist(publisher: &Publisher, event: Event) {
         ..Message::default()
     };
     while publisher.publish(message.clone()).await.is_err() {
-        tokio::time::sleep(STEP).await;
+        tokio::time::sleep(AGAIN).await;
         let mut state = publisher.state();
         // It goes only with its runtime.
         state.wait_for(|state| *state == State::Connected).await.unwrap();

@@ -17,7 +17,9 @@ use crate::amqp::connection::{Connection, Fault, State};
 /// Written so that it survives a restart of the broker.
 const PERSISTENT: u8 = 2;
 
-/// Between two declarations because of messages that no queue wanted.
+/// From a message that no queue wanted to the declaration because of it. RabbitMQ 3.10 forgets to
+/// tell the consumer of a deleted queue if it is declared again at once, and the consumer, which
+/// would declare it itself, waits for ever.
 const REDECLARE: Duration = Duration::from_secs(1);
 
 /// Messages that may be on their way to the socket at once; each on its own would cost a change of
@@ -40,7 +42,7 @@ pub(super) async fn run(
     let mut session = Session {
         confirms: Confirms::new(connection.channel.clone()),
         writing: FuturesUnordered::new(),
-        redeclared: Instant::now(),
+        redeclare: None,
     };
     let ended = session.publish(&mut connection, requests, state).await;
     if let Err(fault) = &ended {
@@ -58,7 +60,8 @@ struct Session {
     /// All by this task: the library numbers a message and hands it to the socket in two steps, and
     /// between them another task could change the order.
     writing: FuturesUnordered<Writing>,
-    redeclared: Instant,
+    /// When to declare the topology once more.
+    redeclare: Option<Instant>,
 }
 
 impl Session {
@@ -89,11 +92,14 @@ impl Session {
                     self.confirms.wait_for(id, written.map_err(|error| Fault::during(&error))?);
                 }
                 unroutable = self.confirms.next() => {
-                    if unroutable? && self.redeclared.elapsed() > REDECLARE {
-                        self.redeclared = Instant::now();
+                    if unroutable? {
                         // A queue of ours may have been deleted.
-                        connection.declare_again().await?;
+                        self.redeclare.get_or_insert_with(|| Instant::now() + REDECLARE);
                     }
+                }
+                () = due(self.redeclare) => {
+                    self.redeclare = None;
+                    connection.declare_again().await?;
                 }
                 request = requests.recv(), if self.writing.len() < WRITING => {
                     let Some(request) = request else { return Ok(()) };
@@ -113,6 +119,14 @@ impl Session {
         let id = self.confirms.register(&message, answer, room);
         let channel = channel.clone();
         self.writing.push(Box::pin(async move { (id, basic_publish(&channel, message).await) }));
+    }
+}
+
+/// Waits until a moment, if there is one.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,0 +1,174 @@
+//! What the API answers beside snapshots, lists and jobs: views filtered, the history, dead letters,
+//! rules, and a job's events as they came.
+//!
+//! Each says at which moment it was so.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::decode::Reason;
+use crate::event::{EventId, Object};
+use crate::snapshot::{AlertRow, LatencyRow, ThroughputRow};
+use crate::time::Micros;
+
+/// Sums over the cube.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    pub as_of: Option<Micros>,
+    /// Jobs that the filter matches: the sum over `counts`.
+    pub jobs: u64,
+    pub counts: Vec<CountBy>,
+}
+
+/// The attributes that were asked for, and the jobs that share them. An absent attribute is `""`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CountBy {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub job_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    pub jobs: u64,
+}
+
+/// Latencies of the snapshot, those that were asked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Latencies {
+    pub as_of: Option<Micros>,
+    pub latency: Vec<LatencyRow>,
+}
+
+/// Throughput of the snapshot, that which was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Throughputs {
+    pub as_of: Option<Micros>,
+    pub throughput: Vec<ThroughputRow>,
+}
+
+/// Alerts: those that are pending or fire, or those that were resolved, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Alerts {
+    pub as_of: Option<Micros>,
+    pub alerts: Vec<AlertRow>,
+}
+
+/// What happened from `from` up to `to`, in steps that begin at multiples of `step` since the epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct History {
+    pub as_of: Option<Micros>,
+    pub from: Micros,
+    pub to: Micros,
+    /// Seconds.
+    pub step: u64,
+    /// The one over all types comes first; the others, if asked for, by how much happened.
+    pub series: Vec<Series>,
+    /// Types that have no series here, as there are too many.
+    pub other_types: u64,
+}
+
+/// The steps of one job type, without a gap.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Series {
+    /// Null over all types.
+    #[serde(rename = "type")]
+    pub job_type: Option<String>,
+    pub points: Vec<Point>,
+}
+
+/// What happened in one step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Point {
+    /// Where the step begins.
+    pub at: Micros,
+    pub created: u64,
+    pub finished: u64,
+    pub failed: u64,
+    pub cancelled: u64,
+    /// Jobs that finished with a known wait, and its mean in seconds; likewise for the run.
+    pub waits: u64,
+    pub wait_mean: Option<f64>,
+    pub runs: u64,
+    pub run_mean: Option<f64>,
+}
+
+/// What was not accepted, by reason.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetters {
+    pub as_of: Option<Micros>,
+    /// The sum over `reasons`.
+    pub total: u64,
+    pub reasons: Vec<DeadLettersOf>,
+}
+
+/// Dead letters of one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeadLettersOf {
+    pub reason: Reason,
+    pub letters: u64,
+}
+
+/// The rules that are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rules {
+    pub as_of: Option<Micros>,
+    /// Since when they are in force; null for those that the program brings along.
+    pub applied_at: Option<Micros>,
+    pub rules: Vec<RuleView>,
+    /// The file, as it was given.
+    pub yaml: String,
+}
+
+/// An alert rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleView {
+    pub alert: String,
+    pub expr: String,
+    /// Seconds that the condition must hold before the alert fires.
+    #[serde(rename = "for")]
+    pub hold: f64,
+    /// Seconds that it keeps firing after the condition has ceased.
+    pub keep_firing_for: f64,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// The events of a job in the order of arrival.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobEvents {
+    pub as_of: Option<Micros>,
+    pub total: u64,
+    pub items: Vec<ArchivedEvent>,
+    /// The archive does not answer: there may be more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
+}
+
+/// An event as it was received.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchivedEvent {
+    pub event_id: EventId,
+    /// The tick at which it was accepted.
+    pub accepted_at: Micros,
+    /// It came later than rows are kept for, and is outside all views.
+    pub late: bool,
+    /// Byte for byte, so that numbers keep their digits.
+    #[schemars(with = "Object")]
+    pub event: Box<serde_json::value::RawValue>,
+}
