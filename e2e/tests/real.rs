@@ -4,10 +4,10 @@
 
 #[path = "real/amqp.rs"]
 mod amqp;
-#[path = "real/cluster.rs"]
-mod cluster;
 #[path = "real/api.rs"]
 mod api;
+#[path = "real/cluster.rs"]
+mod cluster;
 #[path = "real/crash_points.rs"]
 mod crash_points;
 #[path = "real/faults.rs"]
