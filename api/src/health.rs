@@ -1,17 +1,19 @@
 //! Whether the process lives, whether it is ready, and what Prometheus reads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
-use contracts::view;
+use contracts::{EventId, view};
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
-use crate::Readiness;
 use crate::problem::Problem;
+use crate::{Api, Readiness};
 
 /// What a role tells about itself.
 pub(crate) struct Health {
@@ -19,10 +21,35 @@ pub(crate) struct Health {
     pub(crate) metrics: Registry,
 }
 
+/// How long a server is given to show that it is there.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The predecessor's check: the process answers, and which version it is.
 pub(crate) async fn health() -> Json<view::Health> {
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    Json(view::Health { status: "ok".to_owned(), version })
+    Json(told(Vec::new()))
+}
+
+/// The same where others read: what is away is told, and whatever does not need it still works.
+pub(crate) async fn servers(State(api): State<Arc<Api>>) -> Json<view::Health> {
+    let readers = &api.app.readers;
+    let store = timeout(PATIENCE, readers.read(|reader| reader.archive_stats()));
+    // Whichever event is asked for, the archive has to be there.
+    let archive = timeout(PATIENCE, readers.read(|reader| reader.event(EventId::nil())));
+    let (store, archive) = tokio::join!(store, archive);
+    let away = [
+        ("views", api.app.views.stale_since().is_some()),
+        ("store", !matches!(store, Ok(Ok(_)))),
+        ("archive", !matches!(archive, Ok(Ok(_)))),
+    ];
+    Json(told(away.into_iter().filter_map(|(name, away)| away.then_some(name)).collect()))
+}
+
+fn told(away: Vec<&str>) -> view::Health {
+    view::Health {
+        status: if away.is_empty() { "ok" } else { "degraded" }.to_owned(),
+        away: away.into_iter().map(str::to_owned).collect(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
 }
 
 pub(crate) async fn livez() -> &'static str {

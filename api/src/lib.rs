@@ -141,13 +141,14 @@ impl Hosts {
 /// If the registry already has metrics under the API's names: one registry, one router.
 pub fn router(app: App) -> Router {
     let page = page::Page::new(app.demo);
-    let health = health_router(app.ready.clone(), app.metrics.clone());
+    let probes = probes(app.ready.clone(), app.metrics.clone());
     let api = Api::new(app);
 
     let routes = Router::new()
         .route("/jobs", post(submissions::jobs))
         .route("/events", post(submissions::events))
         .route("/jobs/recent", get(jobs::recent))
+        .route("/health", get(health::servers))
         .route("/stats", get(reads::stats))
         .route("/api/v1/snapshot", get(reads::snapshot))
         .route("/api/v1/stream", get(stream::stream))
@@ -162,7 +163,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/jobs/{id}", get(jobs::job))
         .route("/api/v1/jobs/{id}/events", get(jobs::events))
         .with_state(Arc::clone(&api))
-        .merge(health)
+        .merge(probes)
         .merge(page.routes());
     bounded(routes, api)
 }
@@ -196,8 +197,11 @@ fn bounded(routes: Router, api: Arc<Api>) -> Router {
 
 /// What every role answers: whether it lives, whether it is ready, and its metrics.
 pub fn health_router(ready: watch::Receiver<Readiness>, metrics: prometheus::Registry) -> Router {
+    probes(ready, metrics).route("/health", get(health::health))
+}
+
+fn probes(ready: watch::Receiver<Readiness>, metrics: prometheus::Registry) -> Router {
     Router::new()
-        .route("/health", get(health::health))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))

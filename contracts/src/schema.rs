@@ -42,7 +42,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         schema::<BatchAccepted>("batch-accepted", "1.0.0", &sent),
         schema::<Stats>("stats", "1.0.0", &sent),
         schema::<Problem>("problem", "1.1.0", &sent),
-        schema::<Health>("health", "1.0.0", &sent),
+        schema::<Health>("health", "1.1.0", &sent),
         schema::<Counts>("counts", "1.0.0", &sent),
         schema::<Latencies>("latency", "1.0.0", &sent),
         schema::<Throughputs>("throughput", "1.0.0", &sent),

@@ -252,7 +252,10 @@ pub struct ProblemError {
 /// The answer of `/health`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
-    /// `ok`, or what is wrong.
+    /// `ok`, or `degraded` while something is away that others read from.
     pub status: String,
+    /// What is away: `views` (the pipeline, or Redis), `store` (PostgreSQL), `archive` (MongoDB).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub away: Vec<String>,
     pub version: String,
 }

@@ -116,6 +116,23 @@ fn holds_on(world: &World, pipeline: &Role, api: &Role) {
     }
 }
 
+/// The API goes on, and tells on whom it can not rely.
+fn says_what_is_away(api: &Role, outages: &[(Store, Way)]) {
+    let part = |(store, _): &(Store, Way)| match store {
+        Store::Postgres => "store",
+        Store::Redis => "views",
+        Store::Mongo => "archive",
+    };
+    until("the API says what is away", || {
+        let health = api.get("/health")?;
+        let away = health["away"].as_array().cloned().unwrap_or_default();
+        // Without PostgreSQL the pipeline stands still, and so do the views.
+        let told = outages.iter().all(|outage| away.iter().any(|name| name == part(outage)));
+        let status = if outages.is_empty() { "ok" } else { "degraded" };
+        (told && health["status"] == status).then_some(())
+    });
+}
+
 /// The pipeline has taken all that had waited.
 fn catches_up(world: &World) {
     until("the backlog is gone", || {
@@ -133,6 +150,7 @@ fn stores_that_go_away_under_load_cost_no_event_and_no_answer() {
     for outage in OUTAGES {
         let before = pipeline.resident_bytes();
         own.leaves(outage);
+        says_what_is_away(&api, &[outage]);
         holds_on(&own.world, &pipeline, &api);
         if let (Store::Postgres, _) = outage {
             let grown = pipeline.resident_bytes().saturating_sub(before);
@@ -143,8 +161,10 @@ fn stores_that_go_away_under_load_cost_no_event_and_no_answer() {
     }
     let all = [OUTAGES[0], OUTAGES[2], OUTAGES[5]];
     all.iter().for_each(|outage| own.leaves(*outage));
+    says_what_is_away(&api, &all);
     holds_on(&own.world, &pipeline, &api);
     all.iter().for_each(|outage| own.comes_back(*outage));
+    says_what_is_away(&api, &[]);
     own.world.is_exactly(&api, &load.stop());
 }
 
