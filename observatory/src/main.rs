@@ -17,6 +17,7 @@ mod dlq;
 mod engine;
 mod exit;
 mod foreign;
+mod gate;
 mod gateway;
 mod http;
 mod intake;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         cli::Command::Loadgen(args) => loadgen::run(&args),
         cli::Command::Verify(args) => verify::run(&args),
         cli::Command::Dlq(args) => dlq::run(&args),
+        cli::Command::Gate(args) => gate::run(&args),
     };
     match done {
         Ok(code) => code,
