@@ -22,6 +22,11 @@ pub(crate) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correla
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'; object-src 'none'";
 
+/// Bytes of a path with its query; the longest that we make ourselves has some 1,500.
+const MAX_URL_BYTES: usize = 8 << 10;
+/// Bytes of the names and values of all headers.
+const MAX_HEADER_BYTES: usize = 16 << 10;
+
 /// Ties together what one request causes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Correlation {
@@ -67,12 +72,9 @@ pub(crate) async fn guard(
     let correlation = Correlation::of(request.headers());
     request.extensions_mut().insert(correlation);
 
-    let mut response = if called_by_our_name(&api.app.hosts, &request) {
-        next.run(request).await
-    } else {
-        let detail =
-            "the `Host` of this request is not a name of this server: call it as localhost";
-        Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", detail).into_response()
+    let mut response = match acceptable(&api.app.hosts, &request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
     };
     explain(&mut response);
     dress(response.headers_mut(), correlation.id);
@@ -80,6 +82,28 @@ pub(crate) async fn guard(
     let route = route.as_ref().map(MatchedPath::as_str);
     api.metrics.answered(&method, route, response.status(), began.elapsed());
     response
+}
+
+/// What must hold of every request, whatever it asks for.
+fn acceptable(hosts: &Hosts, request: &Request) -> Result<(), Problem> {
+    if !called_by_our_name(hosts, request) {
+        let detail =
+            "the `Host` of this request is not a name of this server: call it as localhost";
+        return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", detail));
+    }
+    let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    if path > MAX_URL_BYTES {
+        let detail =
+            format!("a path with its query is at most {MAX_URL_BYTES} bytes: ask for less");
+        return Err(Problem::new(StatusCode::URI_TOO_LONG, "url_too_long", detail));
+    }
+    let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    if headers.sum::<usize>() > MAX_HEADER_BYTES {
+        let detail = format!("headers are at most {MAX_HEADER_BYTES} bytes together: send fewer");
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(Problem::new(status, "headers_too_large", detail));
+    }
+    Ok(())
 }
 
 fn called_by_our_name(hosts: &Hosts, request: &Request) -> bool {

@@ -58,19 +58,36 @@ pub(crate) async fn livez() -> &'static str {
 
 /// Whether the role does its work; while it starts, how far it has come.
 pub(crate) async fn readyz(State(health): State<Arc<Health>>) -> Result<&'static str, Problem> {
-    let readiness = *health.ready.borrow();
+    is_ready(*health.ready.borrow())
+}
+
+/// The same, of a role that has an API.
+pub(crate) async fn readyz_of_api(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
+    is_ready(api.readiness())
+}
+
+fn is_ready(readiness: Readiness) -> Result<&'static str, Problem> {
     match readiness {
         Readiness::Ready => Ok("ok\n"),
         not_yet => Err(Problem::not_ready(not_yet)),
     }
 }
 
+type Text = ([(HeaderName, &'static str); 1], Vec<u8>);
+
 /// All metrics of the process, in Prometheus' text format.
-pub(crate) async fn metrics(
-    State(health): State<Arc<Health>>,
-) -> Result<([(HeaderName, &'static str); 1], Vec<u8>), Problem> {
+pub(crate) async fn metrics(State(health): State<Arc<Health>>) -> Result<Text, Problem> {
+    written(&health.metrics)
+}
+
+/// The same, of a role that has an API.
+pub(crate) async fn metrics_of_api(State(api): State<Arc<Api>>) -> Result<Text, Problem> {
+    written(&api.app.metrics)
+}
+
+fn written(metrics: &Registry) -> Result<Text, Problem> {
     let mut text = Vec::new();
-    TextEncoder::new().encode(&health.metrics.gather(), &mut text).map_err(|error| {
+    TextEncoder::new().encode(&metrics.gather(), &mut text).map_err(|error| {
         tracing::error!(%error, "cannot write the metrics");
         Problem::internal()
     })?;

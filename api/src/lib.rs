@@ -1,8 +1,8 @@
 //! HTTP: jobs are submitted here, and what became of them is read.
 //!
 //! ```text
-//!   request ──▶ guard: host, correlation id ──▶ submissions ──▶ Submitter ──durable──▶ 202
-//!                 │                        └──▶ reads ◀── Live (views), Readers (lists, jobs)
+//!   request ──▶ guard: host, correlation id ──▶ access ──▶ submissions ──▶ Submitter ──durable──▶ 202
+//!                 │                              └──▶ reads ◀── Live (views), Readers (lists, jobs)
 //!                 └──◀── headers, metrics, problem+json for every error
 //! ```
 //!
@@ -10,10 +10,12 @@
 //!
 //! 1. A submission is answered 202 only when all that was accepted of it is durable.
 //! 2. Every answer built from views says at which moment they were so (`asOf`).
-//! 3. Every error is `application/problem+json` with a stable `code`.
-//! 4. Nothing here is computed from events but the timeline of one job: numbers are those of the
+//! 3. Every route has a policy, see [`access`].
+//! 4. Every error is `application/problem+json` with a stable `code`.
+//! 5. Nothing here is computed from events but the timeline of one job: numbers are those of the
 //!    dataflow.
 
+mod access;
 mod cursor;
 mod detail;
 mod filter;
@@ -27,7 +29,9 @@ mod params;
 mod problem;
 mod readers;
 mod reads;
+mod routes;
 mod rules;
+mod server;
 mod stream;
 mod submissions;
 mod views;
@@ -37,8 +41,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::routing::get;
 use axum::{Router, middleware};
 use contracts::decode::MAX_BODY_BYTES;
 use contracts::{Micros, Reason};
@@ -46,13 +51,18 @@ use ingress::submit::Submitter;
 use ingress::work::Work;
 use tokio::sync::{mpsc, watch};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutLayer;
 
+pub use access::{Access, BadTokens, Scope, Tokens};
 pub use detail::tell;
 pub use readers::Readers;
+pub use routes::policies;
+pub use server::{listen, serve};
 pub use stream::Pace;
 pub use views::Views;
 
+use access::Guard;
 use metrics::Metrics;
 use problem::Problem;
 use stream::Stream;
@@ -80,6 +90,8 @@ pub struct App {
     pub metrics: prometheus::Registry,
     /// The rules that are in force if none were ever given, as YAML.
     pub default_rules: &'static str,
+    /// Who may do what.
+    pub access: Access,
     /// How the stream of changes is paced.
     pub pace: Pace,
     /// The jobs are made up: the page says so.
@@ -140,32 +152,8 @@ impl Hosts {
 ///
 /// If the registry already has metrics under the API's names: one registry, one router.
 pub fn router(app: App) -> Router {
-    let page = page::Page::new(app.demo);
-    let probes = probes(app.ready.clone(), app.metrics.clone());
     let api = Api::new(app);
-
-    let routes = Router::new()
-        .route("/jobs", post(submissions::jobs))
-        .route("/events", post(submissions::events))
-        .route("/jobs/recent", get(jobs::recent))
-        .route("/health", get(health::servers))
-        .route("/stats", get(reads::stats))
-        .route("/api/v1/snapshot", get(reads::snapshot))
-        .route("/api/v1/stream", get(stream::stream))
-        .route("/api/v1/counts", get(reads::counts))
-        .route("/api/v1/latency", get(reads::latency))
-        .route("/api/v1/throughput", get(reads::throughput))
-        .route("/api/v1/alerts", get(reads::alerts))
-        .route("/api/v1/deadletters", get(reads::dead_letters))
-        .route("/api/v1/history", get(history::history))
-        .route("/api/v1/rules", get(rules::rules))
-        .route("/api/v1/jobs", get(jobs::list))
-        .route("/api/v1/jobs/{id}", get(jobs::job))
-        .route("/api/v1/jobs/{id}/events", get(jobs::events))
-        .with_state(Arc::clone(&api))
-        .merge(probes)
-        .merge(page.routes());
-    bounded(routes, api)
+    bounded(routes::router(routes::all(), &api), api)
 }
 
 /// The routes that submit, for a gateway, which reads nothing.
@@ -174,34 +162,48 @@ pub fn router(app: App) -> Router {
 ///
 /// As [`router`].
 pub fn submissions_router(app: App) -> Router {
-    let health = health_router(app.ready.clone(), app.metrics.clone());
     let api = Api::new(app);
-    let routes = Router::new()
-        .route("/jobs", post(submissions::jobs))
-        .route("/events", post(submissions::events))
-        .with_state(Arc::clone(&api))
-        .merge(health);
-    bounded(routes, api)
+    bounded(routes::router(routes::of_gateway(), &api), api)
 }
 
 /// What holds for all routes: limits, and an answer for every fault.
 fn bounded(routes: Router, api: Arc<Api>) -> Router {
-    routes
+    let routes = routes
         .fallback(guard::no_such_path)
         .method_not_allowed_fallback(guard::no_such_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, MAX_ANSWER))
-        .layer(CatchPanicLayer::new())
-        .layer(middleware::from_fn_with_state(api, guard::guard))
+        .layer(CatchPanicLayer::new());
+    let routes = match cors(&api.guard.access.origins) {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    };
+    routes.layer(middleware::from_fn_with_state(api, guard::guard))
+}
+
+/// What pages of other origins may do: read and write with a token, which is no cookie.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
+    let origins: Vec<_> =
+        origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+    let headers = [
+        AUTHORIZATION,
+        CONTENT_TYPE,
+        guard::CORRELATION_ID,
+        HeaderName::from_static("idempotency-key"),
+        HeaderName::from_static("last-event-id"),
+    ];
+    let cors = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST, Method::PUT])
+        .allow_headers(headers)
+        .expose_headers([guard::CORRELATION_ID, LOCATION, RETRY_AFTER])
+        .max_age(Duration::from_secs(600));
+    (!origins.is_empty()).then(|| cors.allow_origin(origins))
 }
 
 /// What every role answers: whether it lives, whether it is ready, and its metrics.
 pub fn health_router(ready: watch::Receiver<Readiness>, metrics: prometheus::Registry) -> Router {
-    probes(ready, metrics).route("/health", get(health::health))
-}
-
-fn probes(ready: watch::Receiver<Readiness>, metrics: prometheus::Registry) -> Router {
     Router::new()
+        .route("/health", get(health::health))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
@@ -214,6 +216,7 @@ struct Api {
     metrics: Metrics,
     in_progress: InProgress,
     stream: Arc<Stream>,
+    guard: Guard,
 }
 
 impl Api {
@@ -222,7 +225,8 @@ impl Api {
         let stream = Arc::<Stream>::default();
         let metrics = Metrics::register(&app.metrics, &app.views, &stream);
         let metrics = metrics.expect("metrics are registered once");
-        Arc::new(Api { app, metrics, in_progress: InProgress::default(), stream })
+        let guard = Guard::new(app.access.clone());
+        Arc::new(Api { app, metrics, in_progress: InProgress::default(), stream, guard })
     }
 }
 

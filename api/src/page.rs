@@ -1,9 +1,12 @@
 //! The page: a few files, compiled in.
 
-use axum::Router;
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+
+use crate::Api;
 
 const HTML: &str = include_str!("../web/page.html");
 const SCRIPT: &str = include_str!("../web/page.js");
@@ -15,23 +18,21 @@ const DEMO_PLACE: &str = "<!-- demo -->";
 const DEMO: &str = r#"<strong class="demo" title="These jobs are made up">DEMO</strong>"#;
 
 /// The page as this server shows it.
-pub(crate) struct Page {
-    html: String,
+pub(crate) async fn page(State(api): State<Arc<Api>>) -> Response {
+    let demo = if api.app.demo { DEMO } else { "" };
+    file("text/html; charset=utf-8", HTML.replace(DEMO_PLACE, demo))
 }
 
-impl Page {
-    pub(crate) fn new(demo: bool) -> Page {
-        Page { html: HTML.replace(DEMO_PLACE, if demo { DEMO } else { "" }) }
-    }
+pub(crate) async fn script() -> Response {
+    file("text/javascript; charset=utf-8", SCRIPT)
+}
 
-    pub(crate) fn routes(self) -> Router {
-        let html = self.html;
-        Router::new()
-            .route("/", get(|| async move { file("text/html; charset=utf-8", html.clone()) }))
-            .route("/page.js", get(|| async { file("text/javascript; charset=utf-8", SCRIPT) }))
-            .route("/page.css", get(|| async { file("text/css; charset=utf-8", STYLE) }))
-            .route("/page.svg", get(|| async { file("image/svg+xml", ICON) }))
-    }
+pub(crate) async fn style() -> Response {
+    file("text/css; charset=utf-8", STYLE)
+}
+
+pub(crate) async fn icon() -> Response {
+    file("image/svg+xml", ICON)
 }
 
 fn file(media_type: &'static str, text: impl IntoResponse) -> Response {

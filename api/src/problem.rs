@@ -1,7 +1,7 @@
 //! Errors as clients see them: RFC 9457, with a `code` for programs and a `detail` for people.
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use contracts::view::{ProblemError, RejectedElement};
 use contracts::{Reason, Rejection};
@@ -21,11 +21,12 @@ pub(crate) struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
-    instance: Option<String>,
+    instance: Option<Box<str>>,
     errors: Vec<ProblemError>,
     /// The elements of a batch of which nothing was accepted.
     rejected: Option<Vec<RejectedElement>>,
-    retry_after_seconds: Option<u16>,
+    /// What a client is to do, for programs.
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl Problem {
@@ -37,7 +38,7 @@ impl Problem {
             instance: None,
             errors: Vec::new(),
             rejected: None,
-            retry_after_seconds: None,
+            header: None,
         }
     }
 
@@ -137,11 +138,15 @@ impl Problem {
     }
 
     pub(crate) fn at(self, path: &str) -> Problem {
-        Problem { instance: Some(path.to_owned()), ..self }
+        Problem { instance: Some(path.into()), ..self }
     }
 
     pub(crate) fn retry_after(self, seconds: u16) -> Problem {
-        Problem { retry_after_seconds: Some(seconds), ..self }
+        self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    pub(crate) fn with_header(self, name: HeaderName, value: HeaderValue) -> Problem {
+        Problem { header: Some(Box::new((name, value))), ..self }
     }
 }
 
@@ -180,7 +185,7 @@ impl IntoResponse for Problem {
             status: self.status.as_u16(),
             detail: self.detail,
             code: self.code.to_owned(),
-            instance: self.instance,
+            instance: self.instance.map(String::from),
             errors: self.errors,
         };
         let batch = self
@@ -189,8 +194,9 @@ impl IntoResponse for Problem {
         let mut response = (self.status, axum::Json(Body { problem, batch })).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if let Some(seconds) = self.retry_after_seconds {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        if let Some(header) = self.header {
+            let (name, value) = *header;
+            headers.insert(name, value);
         }
         response
     }

@@ -15,6 +15,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -29,6 +30,7 @@ use ingress::ahead::in_time;
 use ingress::gateway;
 use ingress::submit::Submitted;
 use ingress::work::Work;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::guard::Correlation;
@@ -37,6 +39,9 @@ use crate::{Api, Readiness};
 
 /// Bytes of an `Idempotency-Key`: a UUID has 36, and it is kept with each event.
 const MAX_KEY_BYTES: usize = 200;
+
+/// How long a body may take to come.
+const MAX_BODY: Duration = Duration::from_secs(10);
 
 /// What becomes of one element.
 enum Element {
@@ -221,7 +226,12 @@ async fn body(api: &Api, request: Request) -> Result<Bytes, Problem> {
         return Err(Problem::too_large());
     }
     // It stops at the limit that the router sets.
-    Bytes::from_request(request, &()).await.map_err(|rejection| match rejection.status() {
+    let reading = timeout(MAX_BODY, Bytes::from_request(request, &())).await;
+    let read = reading.map_err(|_| {
+        let detail = "the body took too long to come: send it at once, or in parts";
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "slow_body", detail)
+    })?;
+    read.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
             (api.app.reject)(Reason::TooLarge);
             Problem::too_large()

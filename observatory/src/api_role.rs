@@ -16,6 +16,7 @@ use sinks::mongo::Archive;
 use sinks::redis::View;
 use tokio::sync::{mpsc, watch};
 
+use crate::access;
 use crate::engine;
 use crate::http::{self, Server};
 use crate::metrics::Metrics;
@@ -30,6 +31,8 @@ pub(crate) struct Args {
     /// Where to listen.
     #[arg(long, env = "OBSERVATORY_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    #[command(flatten)]
+    access: access::Args,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -52,7 +55,8 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         // Jobs are submitted elsewhere.
         Err(_) => Submitter::new(|_| Err(SubmitError::Stopped)),
     };
-    let listener = http::bind(args.listen).await?;
+    let access = args.access.of(args.listen)?;
+    let listener = http::bind(args.listen)?;
     let address = listener.local_addr().context("the socket has no address")?;
     let metrics = Metrics::new()?;
     let rejected = metrics.rejected.clone();
@@ -68,6 +72,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         }),
         metrics: metrics.registry.clone(),
         default_rules: crate::core::DEFAULT_RULES,
+        access,
         pace: Pace::default(),
         demo: false,
         clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),

@@ -18,6 +18,7 @@ use sinks::store::{Error, Happened, KeptRules, Listed, Reader, Span, Told};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
+use crate::access;
 use crate::engine::{self, GRID};
 use crate::http::{self, Server};
 use crate::metrics::Metrics;
@@ -31,6 +32,8 @@ pub(crate) struct Args {
     /// Where to listen.
     #[arg(long, env = "OBSERVATORY_LISTEN", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
+    #[command(flatten)]
+    access: access::Args,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -49,7 +52,8 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         // Ids that follow from the key make a repeat harmless without it, too.
         Err(_) => None,
     };
-    let listener = http::bind(args.listen).await?;
+    let access = args.access.of(args.listen)?;
+    let listener = http::bind(args.listen)?;
     let address = listener.local_addr().context("the socket has no address")?;
     let metrics = Metrics::new()?;
     let publisher = Publisher::start(amqp::publisher::Config::new(broker, "observatory gateway"));
@@ -72,6 +76,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         }),
         metrics: metrics.registry.clone(),
         default_rules: crate::core::DEFAULT_RULES,
+        access,
         pace: Pace::default(),
         demo: false,
         clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),

@@ -12,36 +12,30 @@ use tokio::task::JoinHandle;
 /// How long open answers may take when the service stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
-/// A socket that listens.
-pub(crate) async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(listen)
-        .await
+/// A socket that listens; within a runtime.
+pub(crate) fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    api::listen(listen)
         .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))
 }
 
 /// A server that answers.
 pub(crate) struct Server {
     stop: watch::Sender<bool>,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
 }
 
 impl Server {
     pub(crate) fn start(listener: TcpListener, router: Router) -> Server {
-        let (stop, mut stopping) = watch::channel(false);
-        let serving = tokio::spawn(
-            axum::serve(listener, router)
-                .with_graceful_shutdown(async move { drop(stopping.wait_for(|stop| *stop).await) })
-                .into_future(),
-        );
+        let (stop, stopping) = watch::channel(false);
+        let serving = tokio::spawn(api::serve(listener, router, stopping));
         Server { stop, serving }
     }
 
     /// Waits until it fails by itself.
     pub(crate) async fn failed(&mut self) -> anyhow::Error {
-        match (&mut self.serving).await {
-            Ok(Err(error)) => anyhow::Error::from(error).context("the server has stopped"),
-            _ => anyhow!("the server has stopped"),
-        }
+        // It has panicked, and said so.
+        drop((&mut self.serving).await);
+        anyhow!("the server has stopped")
     }
 
     /// Takes no more requests, and waits for the answers that are under way.

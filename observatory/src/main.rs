@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod access;
 mod api_role;
 mod cli;
 mod client;

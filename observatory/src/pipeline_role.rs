@@ -72,7 +72,7 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
     let broker = args.urls.rabbitmq()?;
     let (postgres, redis, mongodb) =
         (args.urls.postgres()?, args.urls.redis()?, args.urls.mongodb()?);
-    let listener = http::bind(args.listen).await?;
+    let listener = http::bind(args.listen)?;
     let (readiness, ready) = watch::channel(Readiness::Starting { recovered: 0, of: 0 });
     let metrics = Metrics::new()?;
     let router = api::health_router(ready, metrics.registry.clone());

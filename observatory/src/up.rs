@@ -29,6 +29,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::access;
 use crate::core::{Core, DEFAULT_RULES, DEMO_RULES};
 use crate::data_dir::{self, DataDir};
 use crate::demo;
@@ -54,6 +55,8 @@ pub(crate) struct Args {
     /// Where to listen.
     #[arg(long, env = "OBSERVATORY_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    #[command(flatten)]
+    access: access::Args,
     /// Where the data of the embedded store lies; by default below $XDG_STATE_HOME.
     #[arg(long, env = "OBSERVATORY_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -109,7 +112,8 @@ async fn serve(
     rules: Option<RulesFile>,
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let listener = http::bind(args.listen).await?;
+    let access = args.access.of(args.listen)?;
+    let listener = http::bind(args.listen)?;
     let address = listener.local_addr().context("the socket has no address")?;
     let Optional { broker, stores, redis } = servers;
     let backing = Arc::new(match (stores, data) {
@@ -142,6 +146,7 @@ async fn serve(
         reject: rejections(inbox.clone()),
         metrics: metrics.registry.clone(),
         default_rules: if args.demo { DEMO_RULES } else { DEFAULT_RULES },
+        access,
         pace: Pace::default(),
         demo: args.demo,
         clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let broker = args.urls.rabbitmq()?;
-    let listener = http::bind(args.listen).await?;
+    let listener = http::bind(args.listen)?;
     let metrics = Metrics::new()?;
     let (readiness, ready) = watch::channel(Readiness::Away("the broker"));
     let router = api::health_router(ready, metrics.registry.clone());

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use api::{App, Hosts, Pace, Readers, Readiness, Views, router};
+use api::{Access, App, Hosts, Pace, Readers, Readiness, Views, router};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -100,6 +100,10 @@ impl Service {
     }
 
     pub(crate) fn with(demo: bool, hosts: Hosts) -> Service {
+        Service::guarded(demo, hosts, Access::default())
+    }
+
+    pub(crate) fn guarded(demo: bool, hosts: Hosts, access: Access) -> Service {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let live = Arc::new(RwLock::new(Live::new(1)));
@@ -134,6 +138,7 @@ impl Service {
             },
             metrics: prometheus::Registry::new(),
             default_rules: "groups: []",
+            access,
             pace: Pace { pause: Duration::ZERO, kept: 20 },
             demo,
             clock: Arc::new(|| NOW),
