@@ -46,7 +46,8 @@ impl Stores {
     pub(super) fn events(&self, job: JobId) -> Result<Vec<Vec<u8>>, String> {
         self.runtime.block_on(async {
             let archive = Archive::connect(&self.mongodb).await.map_err(told)?;
-            archive.bodies(job).await.map_err(told)
+            let events = archive.events(job).await.map_err(told)?;
+            Ok(events.into_iter().map(|event| event.body).collect())
         })
     }
 
