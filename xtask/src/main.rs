@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Test { full, no_servers } => test(full, no_servers),
         Task::Lint => lint(),
-        Task::Bench => cargo(&["bench", "--locked", "--package", "pipeline"], &[]),
+        Task::Bench => bench(),
         Task::Schemas => schemas::write(),
     };
     match done {
@@ -70,6 +70,12 @@ fn test(full: bool, no_servers: bool) -> anyhow::Result<()> {
         false => &[],
     };
     cargo(&args, sizes)
+}
+
+fn bench() -> anyhow::Result<()> {
+    cargo(&["bench", "--locked", "--package", "pipeline"], &[])?;
+    install::servers()?;
+    cargo(&["run", "--release", "--locked", "--package", "e2e", "--example", "speed"], &[])
 }
 
 fn lint() -> anyhow::Result<()> {
