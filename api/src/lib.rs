@@ -157,7 +157,7 @@ impl Hosts {
 /// If the registry already has metrics under the API's names: one registry, one router.
 pub fn router(app: App) -> Router {
     let api = Api::new(app);
-    bounded(routes::router(routes::of_api(), &api), api)
+    bounded(routes::router(routes::all(), &api), api)
 }
 
 /// The routes that submit, for a gateway, which reads nothing.

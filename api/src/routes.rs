@@ -40,20 +40,20 @@ fn get<H: Handler<T, Arc<Api>>, T: 'static>(path: &'static str, policy: Policy, 
 
 /// Those of a gateway.
 pub(crate) fn of_gateway() -> Vec<Route> {
-    let mut routes = in_common();
+    let mut routes = shared();
     routes.push(get("/health", Public, health::health));
     routes
 }
 
 /// All of them.
-pub(crate) fn of_api() -> Vec<Route> {
-    let mut routes = in_common();
-    routes.extend(reads_and_page());
+pub(crate) fn all() -> Vec<Route> {
+    let mut routes = shared();
+    routes.extend(of_reader());
     routes
 }
 
-/// Those that submit, and what is told of the process.
-fn in_common() -> Vec<Route> {
+/// Those that submit, and what every role answers of itself.
+fn shared() -> Vec<Route> {
     vec![
         route(Method::POST, "/jobs", Write, submissions::jobs),
         route(Method::POST, "/events", Write, submissions::events),
@@ -63,7 +63,8 @@ fn in_common() -> Vec<Route> {
     ]
 }
 
-fn reads_and_page() -> Vec<Route> {
+/// Those that read, and the page.
+fn of_reader() -> Vec<Route> {
     vec![
         get("/health", Public, health::servers),
         get("/", Public, page::page),
@@ -93,7 +94,7 @@ fn reads_and_page() -> Vec<Route> {
 
 /// What each route asks for, as `GET /path read`.
 pub fn policies() -> impl Iterator<Item = String> {
-    of_api().into_iter().map(|route| {
+    all().into_iter().map(|route| {
         let Route { method, path, policy, .. } = route;
         format!("{method} {path} {policy}")
     })

@@ -196,7 +196,7 @@ fn the_answers_that_always_were_have_their_old_shape() {
         created_at: job().created_at,
     };
     assert_eq!(sent("jobs-recent", &vec![recent])[0]["type"], "email.send");
-    let health = Health { status: "ok".into(), version: "0.1.0".into() };
+    let health = Health { status: "ok".into(), away: Vec::new(), version: "0.1.0".into() };
     assert_eq!(sent("health", &health), json!({ "status": "ok", "version": "0.1.0" }));
 }
 

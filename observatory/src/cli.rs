@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{api_role, dlq, exit, gateway, loadgen, pipeline_role, replay, up, verify, worker};
+use crate::{
+    api_role, dlq, exit, gate, gateway, loadgen, pipeline_role, replay, up, verify, worker,
+};
 
 /// Exact, live answers about background jobs.
 #[derive(Parser)]
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     Verify(verify::Args),
     /// Look at dead letters, and send them back.
     Dlq(dlq::Args),
+    /// Check that roles and servers work together, by sending a job through all of them.
+    Gate(gate::Args),
 }
 
 /// How a tool prints its result.

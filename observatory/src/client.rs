@@ -81,6 +81,21 @@ impl Client {
         let asked = self.agent.get(&url).call();
         answer(url, asked)
     }
+
+    /// Whatever is answered to a POST of JSON with these headers.
+    pub(crate) fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Answer, Error> {
+        let url = format!("{}{path}", self.base);
+        let mut request = self.agent.post(&url).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(url, request.send(body))
+    }
 }
 
 type Response = ureq::http::Response<ureq::Body>;

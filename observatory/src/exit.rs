@@ -6,6 +6,7 @@ use ingress::amqp::{self, FaultKind};
 use sinks::{mongo, redis, store};
 
 use crate::client;
+use crate::servers::Missing;
 
 /// A check's condition is true: what was looked for was found, or differs.
 pub(crate) const CONDITION: u8 = 3;
@@ -53,7 +54,7 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             client::Error::Status { .. } | client::Error::Unreadable { .. } => None,
         };
     }
-    if cause.is::<amqp::UrlError>() {
+    if cause.is::<amqp::UrlError>() || cause.is::<Missing>() {
         return Some(USAGE);
     }
     cause.downcast_ref::<mongo::Error>().and_then(of_archive)
@@ -92,6 +93,8 @@ mod tests {
     #[test]
     fn a_url_that_is_none_is_a_mistake_of_whoever_wrote_it() {
         assert_eq!(code_of(amqp::UrlError::NoHost), USAGE);
+        let (flag, variable) = ("--redis-url".to_owned(), "REDIS_URL".to_owned());
+        assert_eq!(code_of(Missing { flag, variable }), USAGE);
         assert_eq!(code_of(redis::Error::Url(String::new())), USAGE);
     }
 

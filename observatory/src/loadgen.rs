@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::{Context, bail};
-use ingress::amqp::{Publisher, Visit, publisher};
+use ingress::amqp::{Publisher, State, Visit, publisher};
 
 use crate::cli::Output;
 use crate::engine::now;
@@ -150,6 +150,12 @@ async fn generate(args: &Args) -> anyhow::Result<ExitCode> {
     // A publisher waits for a broker for ever; whoever mistyped its address is told now.
     Visit::begin(&broker, NAME).await?.end().await;
     let publisher = Publisher::start(publisher::Config::new(broker, NAME));
+    // Before the first event is due, so that none counts as published in vain.
+    let mut state = publisher.state();
+    tokio::select! {
+        connected = state.wait_for(|state| *state == State::Connected) => drop(connected?),
+        () = signals.stop() => return Ok(ExitCode::SUCCESS),
+    }
 
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     let end = match (args.jobs, args.seconds) {

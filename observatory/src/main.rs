@@ -18,6 +18,7 @@ mod dlq;
 mod engine;
 mod exit;
 mod foreign;
+mod gate;
 mod gateway;
 mod http;
 mod intake;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         cli::Command::Loadgen(args) => loadgen::run(&args),
         cli::Command::Verify(args) => verify::run(&args),
         cli::Command::Dlq(args) => dlq::run(&args),
+        cli::Command::Gate(args) => gate::run(&args),
     };
     match done {
         Ok(code) => code,

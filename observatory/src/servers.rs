@@ -2,10 +2,18 @@
 //!
 //! A URL may hold a password, so none is ever shown.
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use api::Readiness;
 use ingress::amqp;
 use tokio::sync::watch;
+
+/// A server was not named.
+#[derive(Debug, thiserror::Error)]
+#[error("{flag} is needed here: give it, or set {variable}")]
+pub(crate) struct Missing {
+    pub(crate) flag: String,
+    pub(crate) variable: String,
+}
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct Urls {
@@ -59,11 +67,8 @@ pub(crate) struct Optional {
 impl Urls {
     /// Whichever are given.
     pub(crate) fn optional(&self) -> anyhow::Result<Optional> {
-        let Urls { rabbitmq_url, postgres_url, redis_url, mongodb_url } = self;
-        let broker = match given(rabbitmq_url, "RABBITMQ_URL") {
-            Some(url) => Some(url.parse().context("--rabbitmq-url")?),
-            None => None,
-        };
+        let Urls { postgres_url, redis_url, mongodb_url, .. } = self;
+        let broker = self.rabbitmq_if_given()?;
         let postgres = given(postgres_url, "POSTGRES_URL");
         let stores = match (postgres, given(mongodb_url, "MONGODB_URL")) {
             (Some(postgres), Some(mongodb)) => Some((postgres, mongodb)),
@@ -80,7 +85,8 @@ impl Urls {
 }
 
 fn needed(url: &Option<String>, variable: &str, flag: &str) -> anyhow::Result<String> {
-    given(url, variable).ok_or_else(|| anyhow!("{flag} is needed here: give it, or set {variable}"))
+    let missing = || Missing { flag: flag.to_owned(), variable: variable.to_owned() };
+    given(url, variable).ok_or_else(|| missing().into())
 }
 
 /// A URL by its flag, its plain variable, or the variable that every option has.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use contracts::State;
 use contracts::snapshot::{LatencyRow, Snapshot, Window};
 
@@ -46,6 +46,16 @@ pub(crate) fn table(header: &[&str], left: usize) -> Table {
     }
     table
 }
+
+/// A table of texts, which are broken into lines so that it fits on a screen.
+pub(crate) fn texts(header: &[&str]) -> Table {
+    let mut table = table(header, header.len());
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table
+}
+
+/// Characters of a line of texts.
+const WIDTH: u16 = 120;
 
 /// Jobs by type, a column per state.
 fn counts(snapshot: &Snapshot) -> String {

@@ -68,7 +68,7 @@ pub(crate) struct Args {
     #[arg(long, env = "OBSERVATORY_SEED", default_value_t = 1)]
     seed: u64,
     /// Wait at most so long until nothing is on its way any more.
-    #[arg(long, env = "OBSERVATORY_WITHIN", default_value = "30s", value_parser = cli::duration)]
+    #[arg(long, env = "OBSERVATORY_WITHIN", default_value = "30s", value_name = "TIME", value_parser = cli::duration)]
     within: Duration,
     /// How to print the result: a table for people, JSON for programs.
     #[arg(long, env = "OBSERVATORY_OUTPUT", value_enum, default_value = "table")]

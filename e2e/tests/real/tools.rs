@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 
 use contracts::JobId;
 use e2e::Servers;
+use lapin::BasicProperties;
+use lapin::options::BasicPublishOptions;
+use lapin::types::{AMQPValue, FieldTable};
 use mongodb::bson::{Document, doc};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::program::{Ended, World};
+use super::program::{Ended, Role, World};
 use super::support::{self, until};
 
 /// Files of a producer.
@@ -260,4 +263,100 @@ fn a_server_that_is_not_there_is_told_by_the_exit_code() {
     let nowhere = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=500";
     let ended = world.tool(&["verify", "--mongodb-url", nowhere]);
     assert_eq!(ended.code, Some(5), "{ended:#?}");
+}
+
+/// A message for the exchange, as anybody may publish it.
+async fn publish(world: &World, exchange: &str, key: &str, body: &[u8], headers: &[(&str, &str)]) {
+    let amqp = support::Amqp::connect(world.vhost.url()).await;
+    let mut table = FieldTable::default();
+    for (name, value) in headers {
+        table.insert((*name).into(), AMQPValue::LongString((*value).into()));
+    }
+    let properties = BasicProperties::default().with_delivery_mode(2).with_headers(table);
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let sent = amqp.channel.basic_publish(exchange.into(), key.into(), options, body, properties);
+    let confirmation = sent.await.unwrap().await.unwrap();
+    assert!(confirmation.is_ack());
+    assert!(confirmation.take_message().is_none(), "no queue wants {key}");
+}
+
+/// Waits until there are so many dead letters; gives their reasons.
+#[track_caller]
+fn dead_letters(world: &World, n: u64) -> Vec<String> {
+    until("the dead letters are there", || {
+        let list = world.tool(&["dlq", "list", "--output", "json"]);
+        let json = list.json();
+        let reasons = json["letters"].as_array()?.iter().map(|one| one["reason"].to_string());
+        let reasons: Vec<String> = reasons.collect();
+        (json["inQueue"] == n && reasons.len() as u64 == n).then_some(reasons)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_shown_without_harm_and_go_back_to_where_they_came_from() {
+    let world = World::new("dlq");
+    let (_pipeline, api) = (world.ready("pipeline"), world.ready("api"));
+    publish(&world, "jobs", "job.created", b"\x1b[2J\x1b]0;owned\x07{", &[]).await;
+    publish(&world, "jobs", "job.exploded", br#"{"eventType":"job.exploded"}"#, &[]).await;
+    let mut reasons = dead_letters(&world, 2);
+    reasons.sort();
+    assert_eq!(reasons, [r#""bad_json""#, r#""unknown_type""#]);
+    let table = world.tool(&["dlq", "list"]).stdout;
+    assert!(table.contains(r"\x1b[2J") && !table.contains(['\u{1b}', '\u{7}']), "{table:?}");
+    assert_eq!(dead_letters(&world, 2).len(), 2, "looking has taken some away");
+
+    let replayed = world.tool(&["dlq", "replay", "--reason", "unknown_type", "--output", "json"]);
+    assert_eq!((replayed.code, &replayed.json()["replayed"]), (Some(0), &1.into()), "{replayed:?}");
+    assert_eq!(dead_letters(&world, 2).len(), 2, "what is rejected again is there again");
+
+    // What is good goes in; what has nowhere to go stays.
+    let job = "01936a3e-0000-7000-8000-000000000003";
+    let good = format!(
+        r#"{{"contractVersion":"1.1.0","eventType":"job.created","eventId":"01936a3e-0000-7000-8000-000000000001","occurredAt":"2026-11-21T10:00:00Z","producer":{{"service":"s","instanceId":"i","version":"1"}},"correlationId":"01936a3e-0000-7000-8000-000000000002","idempotencyKey":"k","payload":{{"id":"{job}","type":"t","status":"PENDING","createdAt":"2026-11-21T10:00:00Z"}}}}"#
+    );
+    let from = |key| [("x-reason", "schema"), ("x-exchange", "jobs"), ("x-routing-key", key)];
+    publish(&world, "jobs.dlx", "schema", good.as_bytes(), &from("job.created")).await;
+    publish(&world, "jobs.dlx", "schema", b"{}", &from("nobody.listens")).await;
+    dead_letters(&world, 4);
+    let replayed = world.tool(&["dlq", "replay", "--reason", "schema", "--output", "json"]);
+    let told = replayed.json();
+    assert_eq!((replayed.code, &told["replayed"]), (Some(1), &1.into()), "{replayed:?}");
+    assert_eq!(told["unroutable"], 1);
+    until("the job is there", || api.get(&format!("/api/v1/jobs/{job}")));
+    assert_eq!(dead_letters(&world, 3).len(), 3);
+}
+
+#[test]
+fn the_gate_is_green_when_all_work_together_and_red_without_a_worker() {
+    let world = World::new("gate");
+    let (pipeline, gateway) = (world.ready("pipeline"), world.ready("gateway"));
+    let (mut worker, api) = (world.ready("worker"), world.ready("api"));
+    let url = |role: &Role| format!("http://{}", role.address);
+    let urls = [url(&gateway), url(&api), url(&pipeline), url(&worker)];
+    let gate = |within: &str| {
+        let mut arguments = vec!["gate", "--output", "json", "--within", within];
+        for (option, url) in ["--gateway", "--api", "--pipeline", "--worker"].iter().zip(&urls) {
+            arguments.extend([option, url.as_str()]);
+        }
+        let ended = world.tool(&arguments);
+        let json = ended.json();
+        let of = |verdict: &str| -> Vec<String> {
+            let checks = json["checks"].as_array().unwrap().iter();
+            let those = checks.filter(|check| check["verdict"] == verdict);
+            those.map(|check| check["id"].as_str().unwrap().to_owned()).collect()
+        };
+        (ended.code, of("passed"), of("failed"), ended)
+    };
+    let (code, passed, failed, ended) = gate("60s");
+    assert_eq!((code, passed.len(), failed.len()), (Some(0), 20, 0), "{ended:#?}");
+    assert_eq!(gate("60s").0, Some(0), "once more");
+
+    worker.kill();
+    let (code, passed, failed, ended) = gate("15s");
+    assert_eq!(
+        (code, &*failed),
+        (Some(3), &["worker.live".into(), "lifecycle".into()][..]),
+        "{ended:#?}"
+    );
+    assert!(passed.contains(&"submit".to_owned()), "{ended:#?}");
 }

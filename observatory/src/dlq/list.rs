@@ -83,7 +83,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn text(told: &[Told], depth: u64) -> String {
     let mut table =
-        table::table(&["reason", "detail", "exchange", "routing key", "bytes", "begins with"], 6);
+        table::texts(&["reason", "detail", "exchange", "routing key", "bytes", "begins with"]);
     for Told { reason, detail, exchange, routing_key, bytes, start } in told {
         let texts = [reason, detail, exchange, routing_key].map(|text| printable(text));
         table.add_row(texts.into_iter().chain([bytes.to_string(), printable(start)]));

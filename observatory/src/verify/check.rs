@@ -99,7 +99,7 @@ pub(super) fn table(checks: &[Check]) -> String {
     let mut parts = vec![all.to_string()];
     let differing: Vec<&Check> = checks.iter().filter(|check| check.differs()).collect();
     if !differing.is_empty() {
-        let mut first = table::table(&["differs", "place", "expected", "found"], 4);
+        let mut first = table::texts(&["differs", "place", "expected", "found"]);
         for check in &differing {
             for Difference { place, expected, found } in &check.first {
                 let cells = [&check.name, place, expected, found];

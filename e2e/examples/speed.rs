@@ -1,0 +1,412 @@
+//! From a queue through all three stores, against each stage by itself, in one run:
+//! `cargo run --release -p e2e --example speed [-- JOBS]`.
+//!
+//! ```text
+//!   loadgen ──▶ queue ──▶ pipeline ──▶ PostgreSQL, MongoDB, Redis      how fast, from a full queue
+//!                 └─▶ bare consumer      ├─ bare upserts of the same rows
+//!                                        └─ bare inserts of the same events
+//!   loadgen at 5,000/s ──▶ …  from delivery to ack, and from publish to what Redis shows
+//! ```
+//!
+//! All servers are on this machine and take its cores, so what counts are the ratios. PostgreSQL runs
+//! without fsync, for the pipeline and for the bare stage alike.
+
+#![expect(clippy::unwrap_used, reason = "a measurement that fails should say where")]
+#![expect(clippy::print_stdout, reason = "the numbers")]
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use e2e::{Broker, Mongo, Postgres, Redis, Vhost};
+use futures_util::StreamExt;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Connection, ConnectionProperties};
+use mongodb::bson::Document;
+use redis::AsyncCommands;
+use tempfile::TempDir;
+use tokio_postgres::NoTls;
+use uuid::Uuid;
+
+/// Of each measurement; the median counts.
+const ROUNDS: usize = 3;
+
+/// As the pipeline has it.
+const PREFETCH: u16 = 2_000;
+
+/// Rows of an upsert, documents of an insert: more gain nothing.
+const BATCH: usize = 1_000;
+
+/// Events a second, where the time of each is measured.
+const PER_SECOND: u32 = 5_000;
+const SECONDS: u32 = 20;
+
+struct Servers {
+    broker: Broker,
+    postgres: Postgres,
+    redis: Redis,
+    mongo: Mongo,
+}
+
+/// Where one round happens.
+struct World {
+    vhost: Vhost,
+    postgres: String,
+    redis: String,
+    mongodb: String,
+}
+
+impl Servers {
+    fn world(&self) -> World {
+        World {
+            vhost: self.broker.vhost("speed"),
+            postgres: self.postgres.database(),
+            redis: self.redis.url(),
+            mongodb: self.mongo.database(),
+        }
+    }
+}
+
+/// The program, as it is released.
+fn program() -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--release", "--locked", "--bin", "observatory"]);
+    assert!(
+        cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status().unwrap().success()
+    );
+    std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("observatory")
+}
+
+impl World {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(program()).args(arguments);
+        command
+            .env("RABBITMQ_URL", self.vhost.url())
+            .env("POSTGRES_URL", &self.postgres)
+            .env("REDIS_URL", &self.redis)
+            .env("MONGODB_URL", &self.mongodb)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
+    }
+
+    /// Fills the queue with the events of so many jobs; gives their bodies.
+    fn fill(&self, jobs: usize) -> Vec<String> {
+        let folder = TempDir::new().unwrap();
+        let journal = folder.path().join("journal");
+        let (jobs, journal_path) = (jobs.to_string(), journal.to_str().unwrap());
+        let arguments =
+            ["loadgen", "--rate", "0", "--seed", "1", "--jobs", &jobs, "--journal", journal_path];
+        assert!(self.command(&arguments).status().unwrap().success());
+        std::fs::read_to_string(journal).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    fn pipeline(&self) -> Running {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let listen = format!("127.0.0.1:{port}");
+        let child = self.command(&["pipeline", "--listen", &listen]).spawn().unwrap();
+        Running { child, listen }
+    }
+}
+
+/// A pipeline, killed when dropped.
+struct Running {
+    child: Child,
+    listen: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().unwrap_or_default();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Running {
+    fn metrics(&self) -> Option<String> {
+        let mut answer = ureq::get(format!("http://{}/metrics", self.listen)).call().ok()?;
+        answer.body_mut().read_to_string().ok()
+    }
+
+    fn metric(&self, name: &str) -> Option<f64> {
+        let metrics = self.metrics()?;
+        let mut lines = metrics.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// From the first delivery until `n` of them are acknowledged.
+    fn takes(&self, n: usize) -> Duration {
+        let deliveries = || self.metric("observatory_deliveries_total");
+        while deliveries().unwrap_or(0.0) == 0.0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let began = Instant::now();
+        let acked = || self.metric("observatory_delivery_ack_seconds_count");
+        while acked().unwrap_or(0.0) < n as f64 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        began.elapsed()
+    }
+
+    /// An upper bound of a quantile of the time from delivery to ack, in ms.
+    fn ack_ms(&self, quantile: f64) -> f64 {
+        let metrics = self.metrics().unwrap();
+        let name = "observatory_delivery_ack_seconds_bucket{le=\"";
+        let buckets: Vec<(f64, f64)> = metrics
+            .lines()
+            .filter_map(|line| {
+                let (bound, n) = line.strip_prefix(name)?.split_once("\"} ")?;
+                let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().ok()? };
+                Some((bound, n.parse().ok()?))
+            })
+            .collect();
+        let n = buckets.last().unwrap().1;
+        let bucket = buckets.iter().find(|(_, below)| *below >= quantile * n);
+        bucket.unwrap().0 * 1e3
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let jobs = std::env::args().nth(1).map_or(15_000, |jobs| jobs.parse().unwrap());
+    let (broker, postgres, redis, mongo) = std::thread::scope(|scope| {
+        let broker = scope.spawn(Broker::start);
+        let (postgres, redis, mongo) = (Postgres::start(), Redis::start(), Mongo::start());
+        (broker.join().unwrap(), postgres, redis, mongo)
+    });
+    let servers = Servers { broker, postgres, redis, mongo };
+
+    let mut rates: [Vec<f64>; 4] = Default::default();
+    let mut written = 0.0;
+    for _ in 0..ROUNDS {
+        let world = servers.world();
+        let bodies = world.fill(jobs);
+        let n = bodies.len();
+        let pipeline = world.pipeline();
+        let through = pipeline.takes(n);
+        drop(pipeline);
+        let (rows, upserts) = bare_upserts(&world.postgres).await;
+        written = rows as f64 / n as f64;
+        let inserts = bare_inserts(&world.mongodb, &bodies).await;
+        world.fill(jobs);
+        let consumption = bare_consumption(world.vhost.url(), n).await;
+        for (rates, took) in rates.iter_mut().zip([through, consumption, upserts, inserts]) {
+            rates.push(n as f64 / took.as_secs_f64());
+        }
+    }
+    let [through, consumption, upserts, inserts] = rates.map(median);
+    println!("through the pipeline into all stores: {through:.0} events/s");
+    println!("bare consumption, acknowledged 250 at a time: {consumption:.0} events/s");
+    println!("bare upserts of the same rows, {written:.2} an event: {upserts:.0} events/s");
+    println!("bare inserts of the same events: {inserts:.0} events/s");
+    let slowest = consumption.min(upserts).min(inserts);
+    println!("ratio to the slowest bare stage: {:.2}", through / slowest);
+    at_a_steady_pace(&servers).await;
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+async fn bare_consumption(url: &str, n: usize) -> Duration {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    channel.basic_qos(PREFETCH, BasicQosOptions::default()).await.unwrap();
+    let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+    let mut deliveries = channel
+        .basic_consume("observatory.events".into(), "".into(), options, arguments)
+        .await
+        .unwrap();
+    let mut began = None;
+    for i in 1..=n {
+        let delivery = deliveries.next().await.unwrap().unwrap();
+        began.get_or_insert_with(Instant::now);
+        if i % 250 == 0 || i == n {
+            delivery.acker.ack(BasicAckOptions { multiple: true }).await.unwrap();
+        }
+    }
+    began.unwrap().elapsed()
+}
+
+/// Writes as many rows as the pipeline did, into a table like its own; gives how many.
+async fn bare_upserts(url: &str) -> (usize, Duration) {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(async { drop(connection.await) });
+    // What was counted is told a little later.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let rows = "SELECT (n_tup_ins + n_tup_upd)::bigint FROM pg_stat_user_tables
+        WHERE relname = 'jobs'";
+    let n: i64 = client.query_one(rows, &[]).await.unwrap().get(0);
+    let n = usize::try_from(n).unwrap();
+    client.batch_execute("CREATE TABLE bare (LIKE jobs INCLUDING ALL)").await.unwrap();
+    let all = "SELECT id, type, state, queue, worker, attempt, created_at, started_at, finished_at,
+        tick, summary FROM jobs ORDER BY created_at";
+    let rows = client.query(all, &[]).await.unwrap();
+    let upsert = client
+        .prepare(
+            "INSERT INTO bare (id, type, state, inferred, queue, worker, attempt, created_at,
+                started_at, finished_at, tick, summary)
+            SELECT id, type, state, false, queue, worker, attempt, created, started, finished, tick,
+                summary
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[],
+                $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::bigint[],
+                $11::bytea[]) AS given (id, type, state, queue, worker, attempt, created, started,
+                finished, tick, summary)
+            ON CONFLICT (id) DO UPDATE SET type = excluded.type, state = excluded.state,
+                inferred = excluded.inferred, queue = excluded.queue, worker = excluded.worker,
+                attempt = excluded.attempt, created_at = excluded.created_at,
+                started_at = excluded.started_at, finished_at = excluded.finished_at,
+                tick = excluded.tick, summary = excluded.summary",
+        )
+        .await
+        .unwrap();
+    let batches: Vec<_> = rows.chunks(BATCH).collect();
+    let mut took = Duration::ZERO;
+    let mut left = n;
+    for rows in batches.iter().cycle() {
+        let rows = &rows[..rows.len().min(left)];
+        left -= rows.len();
+        macro_rules! column {
+            ($i:literal, $t:ty) => {
+                rows.iter().map(|row| row.get::<_, $t>($i)).collect::<Vec<$t>>()
+            };
+        }
+        let (ids, types, states) = (column!(0, Uuid), column!(1, &str), column!(2, &str));
+        let (queues, workers, attempts) = (column!(3, &str), column!(4, &str), column!(5, i32));
+        let (created, started) = (column!(6, SystemTime), column!(7, Option<SystemTime>));
+        let (finished, ticks) = (column!(8, Option<SystemTime>), column!(9, i64));
+        let summaries = column!(10, &[u8]);
+        let began = Instant::now();
+        client
+            .execute(
+                &upsert,
+                &[
+                    &ids, &types, &states, &queues, &workers, &attempts, &created, &started,
+                    &finished, &ticks, &summaries,
+                ],
+            )
+            .await
+            .unwrap();
+        took += began.elapsed();
+        if left == 0 {
+            break;
+        }
+    }
+    (n, took)
+}
+
+async fn bare_inserts(url: &str, bodies: &[String]) -> Duration {
+    let client = mongodb::Client::with_uri_str(url).await.unwrap();
+    let database = client.default_database().unwrap();
+    let bare = database.collection::<Document>("bare");
+    let document = |body: &String| {
+        let json: serde_json::Map<String, serde_json::Value> = serde_json::from_str(body).unwrap();
+        let mut document = mongodb::bson::serialize_to_document(&json).unwrap();
+        let id = document.get("eventId").cloned().unwrap();
+        document.insert("_id", id);
+        document
+    };
+    let documents: Vec<Document> = bodies.iter().map(document).collect();
+    let began = Instant::now();
+    for documents in documents.chunks(BATCH) {
+        bare.insert_many(documents).ordered(false).await.unwrap_or_else(|error| {
+            // A body that was published twice is there.
+            assert!(error.to_string().contains("E11000"), "{error}");
+            mongodb::results::InsertManyResult::default()
+        });
+    }
+    began.elapsed()
+}
+
+/// What an event waits for at 5,000 a second: for its ack, and until Redis shows its job.
+async fn at_a_steady_pace(servers: &Servers) {
+    let world = servers.world();
+    let client = redis::Client::open(&*world.redis).unwrap();
+    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd("FLUSHALL").exec_async(&mut redis).await.unwrap();
+    let pipeline = world.pipeline();
+    while pipeline.metric("observatory_broker_sessions_total").unwrap_or(0.0) == 0.0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let publisher = ingress::amqp::Publisher::start(ingress::amqp::publisher::Config::new(
+        world.vhost.url().parse().unwrap(),
+        "speed",
+    ));
+    let mut state = publisher.state();
+    state.wait_for(|state| *state == ingress::amqp::State::Connected).await.unwrap();
+
+    // Each event makes a job: the n-th is shown when Redis knows n.
+    let n = PER_SECOND * SECONDS;
+    let watch = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        let mut known = 0_u32;
+        while known < n {
+            let total: Option<u32> = redis.get("metrics:jobs:total").await.unwrap();
+            if total.unwrap_or(0) > known {
+                known = total.unwrap_or(0);
+                seen.push((known, Instant::now()));
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        seen
+    });
+    let began = Instant::now();
+    let mut publishes = tokio::task::JoinSet::new();
+    let mut published = Vec::new();
+    for i in 0..n {
+        let due = began + Duration::from_secs_f64(f64::from(i) / f64::from(PER_SECOND));
+        if due > Instant::now() {
+            tokio::time::sleep_until(due.into()).await;
+        }
+        published.push(Instant::now());
+        let (publisher, message) = (publisher.clone(), created(i));
+        publishes.spawn(async move { publisher.publish(message).await });
+        while publishes.try_join_next().is_some() {}
+    }
+    publishes.join_all().await.into_iter().for_each(|published| published.unwrap());
+    let seen = watch.await.unwrap();
+    let mut waits: Vec<Duration> = published
+        .iter()
+        .enumerate()
+        .map(|(i, at)| {
+            let shown = seen.partition_point(|(known, _)| (*known as usize) <= i);
+            seen[shown].1.duration_since(*at)
+        })
+        .collect();
+    waits.sort_unstable();
+    let wait = |quantile: f64| waits[(quantile * (waits.len() - 1) as f64) as usize].as_millis();
+    println!(
+        "at {PER_SECOND} events/s, from delivery to ack: p50 <= {:.1} ms, p99 <= {:.1} ms",
+        pipeline.ack_ms(0.5),
+        pipeline.ack_ms(0.99)
+    );
+    println!(
+        "at {PER_SECOND} events/s, from publish to what Redis shows: p50 {} ms, p99 {} ms",
+        wait(0.5),
+        wait(0.99)
+    );
+}
+
+/// The creation of the n-th job.
+fn created(n: u32) -> ingress::amqp::Message {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let now = contracts::Micros(i64::try_from(now.as_micros()).unwrap());
+    let id = Uuid::now_v7();
+    let body = serde_json::json!({
+        "contractVersion": "1.1.0", "eventType": "job.created", "eventId": Uuid::now_v7(),
+        "occurredAt": now,
+        "producer": { "service": "speed", "instanceId": "1", "version": "1" },
+        "correlationId": id, "idempotencyKey": n.to_string(),
+        "payload": { "id": id, "type": format!("type-{}", n % 20), "status": "PENDING",
+                     "createdAt": now, "queue": format!("queue-{}", n % 3) },
+    });
+    ingress::amqp::Message {
+        exchange: "jobs".into(),
+        routing_key: "job.created".into(),
+        body: body.to_string().into_bytes().into(),
+        ..Default::default()
+    }
+}
