@@ -19,6 +19,7 @@ mod access;
 mod cursor;
 mod dataflow;
 mod detail;
+mod docs;
 mod filter;
 mod guard;
 mod health;
@@ -27,6 +28,7 @@ mod jobs;
 mod metrics;
 mod page;
 mod params;
+mod predecessor;
 mod problem;
 mod readers;
 mod reads;
@@ -58,6 +60,7 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use access::{Access, BadTokens, Scope, Tokens};
 pub use detail::tell;
+pub use predecessor::Neighbours;
 pub use readers::Readers;
 pub use routes::policies;
 pub use server::{listen, serve};
@@ -96,6 +99,8 @@ pub struct App {
     pub dataflow: Option<&'static Observed>,
     /// Who may do what.
     pub access: Access,
+    /// Servers beside this one, which the predecessor's paths ask.
+    pub neighbours: Neighbours,
     /// How the stream of changes is paced.
     pub pace: Pace,
     /// The jobs are made up: the page says so.

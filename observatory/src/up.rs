@@ -57,6 +57,8 @@ pub(crate) struct Args {
     listen: SocketAddr,
     #[command(flatten)]
     access: access::Args,
+    #[command(flatten)]
+    beside: access::Beside,
     /// Where the data of the embedded store lies; by default below $XDG_STATE_HOME.
     #[arg(long, env = "OBSERVATORY_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -148,6 +150,7 @@ async fn serve(
         default_rules: if args.demo { DEMO_RULES } else { DEFAULT_RULES },
         dataflow: Some(&OBSERVED),
         access,
+        neighbours: args.beside.neighbours(),
         pace: Pace::default(),
         demo: args.demo,
         clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use api::{Access, App, Hosts, Pace, Readers, Readiness, Views, router};
+use api::{Access, App, Hosts, Neighbours, Pace, Readers, Readiness, Views, router};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -105,6 +105,15 @@ impl Service {
     }
 
     pub(crate) fn guarded(demo: bool, hosts: Hosts, access: Access) -> Service {
+        Service::of(demo, hosts, access, Neighbours::default())
+    }
+
+    /// A service that knows of other servers.
+    pub(crate) fn beside(neighbours: Neighbours) -> Service {
+        Service::of(false, Hosts::Any, Access::default(), neighbours)
+    }
+
+    fn of(demo: bool, hosts: Hosts, access: Access, neighbours: Neighbours) -> Service {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let live = Arc::new(RwLock::new(Live::new(1)));
@@ -145,6 +154,7 @@ impl Service {
             default_rules: "groups: []",
             dataflow: Some(observed),
             access,
+            neighbours,
             pace: Pace { pause: Duration::ZERO, kept: 20 },
             demo,
             clock: Arc::new(|| NOW),
