@@ -10,7 +10,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use api::{App, Hosts, Pace, Readiness, Views};
 use contracts::{Micros, Reason};
-use ingress::amqp::{self, Publisher};
 use ingress::submit::{SubmitError, Submitter};
 use sinks::mongo::Archive;
 use sinks::redis::View;
@@ -20,7 +19,7 @@ use crate::access;
 use crate::engine;
 use crate::http::{self, Server};
 use crate::metrics::Metrics;
-use crate::servers::Urls;
+use crate::servers::{self, Urls};
 use crate::signals::Signals;
 use crate::stores::readers_of_servers;
 
@@ -49,20 +48,17 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let view = View::open(&args.urls.redis()?).context("--redis-url")?;
     let archive = Archive::connect(&args.urls.mongodb()?).await.context("--mongodb-url")?;
-    let submitter = match args.urls.rabbitmq() {
-        Ok(broker) => {
-            let config = amqp::publisher::Config::new(broker, "observatory api");
-            Submitter::to_broker(Publisher::start(config))
-        }
+    let (submitter, connected) = match args.urls.rabbitmq() {
+        Ok(broker) => servers::submitter(broker, "observatory api"),
         // Jobs are submitted elsewhere.
-        Err(_) => Submitter::new(|_| Err(SubmitError::Stopped)),
+        Err(_) => (Submitter::new(|_| Err(SubmitError::Stopped)), tokio::spawn(async {})),
     };
     let access = args.access.of(args.listen)?;
     let listener = http::bind(args.listen)?;
     let address = listener.local_addr().context("the socket has no address")?;
     let metrics = Metrics::new()?;
     let rejected = metrics.rejected.clone();
-    let (readiness, ready) = watch::channel(Readiness::Ready);
+    let (readiness, ready) = watch::channel(Readiness::Away("the broker"));
     let app = App {
         submitter,
         views: Views::Copy(Arc::new(view)),
@@ -85,10 +81,16 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let mut server = Server::start(listener, api::router(app));
     tracing::info!("listening on http://{address}");
+    let becomes = readiness.clone();
+    let becoming = tokio::spawn(async move {
+        drop(connected.await);
+        becomes.send_replace(Readiness::Ready);
+    });
     tokio::select! {
         () = signals.stop() => {}
         error = server.failed() => return Err(error),
     }
+    becoming.abort();
     readiness.send_replace(Readiness::Draining);
     tokio::select! {
         () = server.stop() => Ok(ExitCode::SUCCESS),

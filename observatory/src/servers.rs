@@ -2,10 +2,14 @@
 //!
 //! A URL may hold a password, so none is ever shown.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use api::Readiness;
-use ingress::amqp;
+use ingress::amqp::{self, Publisher};
+use ingress::submit::Submitter;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// A server was not named.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +97,21 @@ fn needed(url: &Option<String>, variable: &str, flag: &str) -> anyhow::Result<St
 fn given(url: &Option<String>, variable: &str) -> Option<String> {
     let prefixed = || std::env::var(format!("OBSERVATORY_{variable}")).ok();
     url.clone().or_else(prefixed).filter(|url| !url.is_empty())
+}
+
+/// How long a role that also reads waits for the broker before it is ready without.
+const WITHOUT_BROKER: Duration = Duration::from_secs(3);
+
+/// A way to the broker, and a task that ends when there is a connection, or none for so long that
+/// reading should not wait for it.
+pub(crate) fn submitter(broker: amqp::Url, name: &'static str) -> (Submitter, JoinHandle<()>) {
+    let publisher = Publisher::start(amqp::publisher::Config::new(broker, name));
+    let mut state = publisher.state();
+    let connected = tokio::spawn(async move {
+        let connected = state.wait_for(|state| *state == amqp::State::Connected);
+        drop(tokio::time::timeout(WITHOUT_BROKER, connected).await);
+    });
+    (Submitter::to_broker(publisher), connected)
 }
 
 /// Keeps a role ready while the broker is there.

@@ -20,7 +20,6 @@ use anyhow::{Context, anyhow};
 use api::{App, Hosts, Pace, Readiness, Views};
 use contracts::Micros;
 use ingress::amqp::events::Events;
-use ingress::amqp::{self, Publisher};
 use ingress::submit::{SubmitError, Submitter};
 use ingress::work::Work;
 use sinks::live::Live;
@@ -40,7 +39,7 @@ use crate::metrics::Metrics;
 use crate::queue_worker::QueueWorker;
 use crate::reference_worker::{Habits, PLACES, ReferenceWorker};
 use crate::rules_file::{self, RulesFile};
-use crate::servers::{Optional, Urls};
+use crate::servers::{self, Optional, Urls};
 use crate::signals::Signals;
 use crate::stores::Backing;
 
@@ -132,12 +131,9 @@ async fn serve(
     let (readiness, ready) = watch::channel(Readiness::Starting { recovered: 0, of: 0 });
     let live = Arc::new(RwLock::new(Live::new(GRID.as_micros() as u64)));
     let metrics = Metrics::new()?;
-    let submitter = match &broker {
-        Some(broker) => {
-            let config = amqp::publisher::Config::new(broker.clone(), NAME);
-            Submitter::to_broker(Publisher::start(config))
-        }
-        None => to_engine(inbox.clone()),
+    let (submitter, connected) = match &broker {
+        Some(broker) => servers::submitter(broker.clone(), NAME),
+        None => (to_engine(inbox.clone()), tokio::spawn(async {})),
     };
     let app = App {
         submitter: submitter.clone(),
@@ -200,6 +196,7 @@ async fn serve(
             Executing::Here(tokio::spawn(worker.run(jobs)))
         }
     };
+    drop(connected.await);
     readiness.send_replace(Readiness::Ready);
     let demo = args.demo.then(|| tokio::spawn(demo::run(submitter.clone(), work, args.seed)));
 
