@@ -11,6 +11,8 @@ use api::{Access, Tokens};
 const WRITES: u32 = 200;
 
 #[derive(clap::Args)]
+// Its group would have the name of that of the role's own arguments.
+#[group(skip)]
 pub(crate) struct Args {
     /// Tokens that are let in, each as `NAME read|write|admin HASH`, with the token's SHA-256.
     #[arg(long, env = "OBSERVATORY_TOKENS_FILE", value_name = "FILE")]
