@@ -4,16 +4,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
-use api::{Access, Tokens};
+use api::{Access, Neighbours, Tokens};
 
 /// Writes a second of a client that has a token, unless another number is given: more than people
 /// and their scripts do, and less than would harm. What is faster sends arrays.
 const WRITES: u32 = 200;
 
 #[derive(clap::Args)]
-// Its group would have the name of that of the role's own arguments.
-#[group(skip)]
-pub(crate) struct Args {
+pub(crate) struct Rights {
     /// Tokens that are let in, each as `NAME read|write|admin HASH`, with the token's SHA-256.
     #[arg(long, env = "OBSERVATORY_TOKENS_FILE", value_name = "FILE")]
     tokens_file: Option<PathBuf>,
@@ -25,10 +23,29 @@ pub(crate) struct Args {
     write_limit: Option<u32>,
 }
 
+/// Servers beside this one, for the paths that pass on what they say.
+#[derive(clap::Args)]
+pub(crate) struct Beside {
+    /// Alertmanager, as http://HOST:9093, for /proxy/alerts.
+    #[arg(long, env = "OBSERVATORY_ALERTMANAGER_URL", hide_env_values = true, value_name = "URL")]
+    alertmanager_url: Option<String>,
+    /// Prometheus, as http://HOST:9090, for /proxy/targets.
+    #[arg(long, env = "OBSERVATORY_PROMETHEUS_URL", hide_env_values = true, value_name = "URL")]
+    prometheus_url: Option<String>,
+}
+
+impl Beside {
+    pub(crate) fn neighbours(&self) -> Neighbours {
+        let (alertmanager, prometheus) =
+            (self.alertmanager_url.clone(), self.prometheus_url.clone());
+        Neighbours { alertmanager, prometheus }
+    }
+}
+
 /// The variable with tokens, one a line or after a semicolon, for want of a file.
 const TOKENS: &str = "OBSERVATORY_TOKENS";
 
-impl Args {
+impl Rights {
     /// How a server that listens on `address` is guarded.
     ///
     /// One that others can reach needs tokens.

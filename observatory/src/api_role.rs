@@ -32,7 +32,9 @@ pub(crate) struct Args {
     #[arg(long, env = "OBSERVATORY_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     #[command(flatten)]
-    access: access::Args,
+    access: access::Rights,
+    #[command(flatten)]
+    beside: access::Beside,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -72,7 +74,9 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         }),
         metrics: metrics.registry.clone(),
         default_rules: crate::core::DEFAULT_RULES,
+        dataflow: None,
         access,
+        neighbours: args.beside.neighbours(),
         pace: Pace::default(),
         demo: false,
         clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),
