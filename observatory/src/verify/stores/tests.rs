@@ -77,6 +77,12 @@ fn rows_add_up_to_what_the_store_keeps() {
     assert_eq!((tally.n_rows, tally.jobs()), (8, 6));
     assert_eq!(tally.ever_in_state(State::Failed), 3);
     assert_eq!(tally.samples[&(None, "run")], 8);
+    let mut all = MinuteNumbers::default();
+    for minute in tally.minutes.values() {
+        all.iter_mut().zip(minute).for_each(|(sum, number)| *sum += number);
+    }
+    // Each waits for two seconds; the deciding attempt of the nth runs for n + 1.
+    assert_eq!(all, [8, 8, 3, 0, 8, 16_000_000, 8, 36_000_000]);
     let checks = tables(&tally, &kept(&tally), 0);
     assert_eq!(differing(&checks), [""; 0]);
     assert!(checks.iter().all(|check| check.n_compared() > 0));
