@@ -19,27 +19,37 @@ function behind({ labels, alert }) {
   return jobsAt({ type, queue, worker, state: /fail/i.test(alert) ? "FAILED" : undefined });
 }
 
-const order = (a, b) => (a.state === b.state ? (a.activeAt < b.activeAt ? 1 : -1) : a.state === "firing" ? -1 : 1);
+// Those that fire before those that are pending, the newest first; those that were resolved come so.
+const order = (a, b) => a.state === "resolved" ? 0 : (a.state === b.state ? (a.activeAt < b.activeAt ? 1 : -1) : a.state === "firing" ? -1 : 1);
+
+function mark({ state }) {
+  const [sign, tone, word] = MARKS[state] ?? ["·", "mute", state];
+  return el("span", { class: `state ${tone}` }, el("span", { class: "sign", "aria-hidden": "true" }, sign), word);
+}
+
+const about = ({ labels }) => Object.entries(labels).map(([name, value]) => el("span", { class: "tag" }, `${name} `, el("b", {}, value)));
+const value = (alert) => el("a", { href: behind(alert), title: "The jobs that it is about" }, rounded(alert.value));
+const since = (alert) => time(alert.resolvedAt ?? alert.firedAt ?? alert.activeAt);
+
+// For where there is little room.
+export function alertList(alerts) {
+  return el("ul", { class: "alert-list" }, alerts.slice().sort(order).map((alert) => el("li", {},
+    el("p", {}, mark(alert), el("strong", {}, alert.alert), el("span", { class: "spring" }, value(alert))),
+    el("p", {}, about(alert), el("small", {}, "since ", since(alert))))));
+}
 
 export function alertRows(alerts) {
   return el("div", { class: "wide" }, el("table", { class: "alerts" },
     el("thead", {}, el("tr", {}, [["State"], ["Alert"], ["About"], ["Value", "n"], ["Since", "n"]].map(([name, className]) => el("th", { scope: "col", class: className }, name)))),
-    el("tbody", {}, alerts.slice().sort(order).map((alert) => {
-      const [sign, tone, word] = MARKS[alert.state] ?? ["·", "mute", alert.state];
-      return el("tr", {},
-        el("td", {}, el("span", { class: `state ${tone}` }, el("span", { class: "sign", "aria-hidden": "true" }, sign), word)),
-        el("td", {}, alert.alert),
-        el("td", {}, Object.entries(alert.labels).map(([name, value]) => el("span", { class: "tag" }, `${name} `, el("b", {}, value)))),
-        el("td", { class: "n" }, el("a", { href: behind(alert), title: "The jobs that it is about" }, rounded(alert.value))),
-        el("td", { class: "n" }, time(alert.resolvedAt ?? alert.firedAt ?? alert.activeAt)));
-    }))));
+    el("tbody", {}, alerts.slice().sort(order).map((alert) => el("tr", {}, el("td", {}, mark(alert)), el("td", {}, alert.alert), el("td", {}, about(alert)),
+      el("td", { class: "n" }, value(alert)), el("td", { class: "n" }, since(alert)))))));
 }
 
 function ruleItem(rule) {
   return el("li", {}, el("h3", {}, rule.alert), el("pre", { tabindex: 0 }, rule.expr),
     el("p", { class: "fine" }, rule.for > 0 ? `Must hold for ${seconds(rule.for)}. ` : "Fires at once. ", rule.keepFiringFor > 0 && `Keeps firing for ${seconds(rule.keepFiringFor)}. `,
       Object.entries(rule.labels).map(([name, value]) => el("span", { class: "tag" }, `${name} `, el("b", {}, value)))),
-    rule.annotations.summary && el("p", { class: "fine" }, rule.annotations.summary));
+    rule.annotations.summary && el("p", { class: "fine" }, `${rule.annotations.summary}.`.replace(/^./, (c) => c.toUpperCase()).replace(/\.\.$/, ".")));
 }
 
 export function alerts(place) {

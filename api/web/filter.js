@@ -119,15 +119,16 @@ export function filterBar(text, apply) {
     node,
     fault,
     set(text) {
-      if (document.activeElement !== input) input.value = text;
+      input.value = text;
+      close();
     },
     // Says what is wrong, and puts the caret there.
     complain(trouble) {
       fault.hidden = trouble === null;
       input.setAttribute("aria-invalid", String(trouble !== null));
       if (trouble === null) return;
-      const at = trouble.errors?.find(({ parameter }) => parameter === "q")?.position;
-      put(fault, trouble.message);
+      const { position: at, detail } = trouble.errors?.find(({ parameter }) => parameter === "q") ?? {};
+      put(fault, at === undefined ? trouble.message : `At character ${at + 1}: ${detail}.`);
       // The API counts characters, the field UTF-16 units.
       const units = at === undefined ? null : [...input.value].slice(0, at).join("").length;
       if (units !== null && document.activeElement === input) input.setSelectionRange(units, input.value.length);

@@ -7,22 +7,25 @@ const HEIGHT = 40;
 const GAP_X = 56;
 const GAP_Y = 18;
 
-// The layer of each node: one more than the highest that leads to it. Ways back are left out.
+// The layer of each node: one more than the highest that leads to it. Ways that close a circle,
+// followed in the order of the nodes, are left out.
 function layers(nodes, edges) {
-  const into = new Map(nodes.map(({ id }) => [id, []]));
-  for (const { from, to } of edges) if (into.has(from) && into.has(to) && from !== to) into.get(to).push(from);
-  const found = new Map();
+  const after = new Map(nodes.map(({ id }) => [id, []]));
+  for (const { from, to } of edges) if (after.has(from) && after.has(to) && from !== to) after.get(from).push(to);
+  const order = [];
   const open = new Set();
-  const layer = (id) => {
-    if (found.has(id)) return found.get(id);
-    if (open.has(id)) return -1;
+  const done = new Set();
+  const follow = (id) => {
     open.add(id);
-    const most = Math.max(-1, ...into.get(id).map(layer));
+    after.set(id, after.get(id).filter((to) => !open.has(to)));
+    for (const to of after.get(id)) if (!done.has(to)) follow(to);
     open.delete(id);
-    found.set(id, most + 1);
-    return most + 1;
+    done.add(id);
+    order.unshift(id);
   };
-  nodes.forEach(({ id }) => layer(id));
+  for (const { id } of nodes) if (!done.has(id)) follow(id);
+  const found = new Map(order.map((id) => [id, 0]));
+  for (const id of order) for (const to of after.get(id)) found.set(to, Math.max(found.get(to), found.get(id) + 1));
   return found;
 }
 

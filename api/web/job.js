@@ -10,6 +10,8 @@ import { timeline, took } from "./timeline.js";
 import { ago, between, many, seconds, stateMark, stateOf, time } from "./words.js";
 
 const AGAIN_MS = 500;
+// Of one job, also milliseconds tell something.
+const FINE = { fine: true };
 const REASONS = {
   alone: () => "It is the only event that has arrived.",
   attempt: (beat) => `Its attempt is the higher one: the strongest other event is ${told(beat)}.`,
@@ -25,7 +27,7 @@ function why(job) {
   if (!job.why) return null;
   const { decidedBy, eventType, attempt, occurredAt, beat } = job.why;
   return el("p", { class: "why" }, el("strong", {}, `Why ${stateOf(job.state).word.toLowerCase()}? `),
-    "The event ", el("code", {}, eventType), ` of attempt ${attempt}, of `, time(occurredAt), ", decides. ", (REASONS[decidedBy] ?? (() => ""))(beat));
+    "The event ", el("code", {}, eventType), ` of attempt ${attempt}, of `, time(occurredAt, FINE), ", decides. ", (REASONS[decidedBy] ?? (() => ""))(beat));
 }
 
 function facts(job) {
@@ -33,8 +35,8 @@ function facts(job) {
   const fact = (name, ...value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
   return el("dl", { class: "facts" },
     fact("Type", link("type", job.type)), fact("Queue", link("queue", job.queue)), fact("Worker", link("worker", job.worker)),
-    fact("Attempt", String(job.attempt)), fact("Created", time(job.createdAt), el("small", {}, ` ${ago(job.createdAt)}`)),
-    fact("Started", time(job.startedAt)), fact("Ended", time(job.finishedAt)),
+    fact("Attempt", String(job.attempt)), fact("Created", time(job.createdAt, FINE), el("small", {}, ` ${ago(job.createdAt)}`)),
+    fact("Started", time(job.startedAt, FINE)), fact("Ended", time(job.finishedAt, FINE)),
     fact("Wait", seconds(between(job.createdAt, job.startedAt))), fact("Total", seconds(between(job.createdAt, job.finishedAt))));
 }
 
@@ -44,18 +46,24 @@ function error(job) {
   return el("section", { class: "card" }, el("div", { class: "heading" }, el("h2", {}, "Error"), copy(() => text, "Copy the error")), el("pre", { class: "bad", tabindex: 0 }, text));
 }
 
+// An attempt that is over, and after which there was to be another, has failed.
+function attemptMark({ state, finishedAt }) {
+  if (state !== "RETRYING" || !finishedAt) return stateMark(state);
+  return el("span", { class: "state warn" }, el("span", { class: "sign", "aria-hidden": "true" }, "↻"), "Failed, to be retried");
+}
+
 function attempts(job) {
   return el("div", { class: "wide" }, el("table", {},
-    el("thead", {}, el("tr", {}, [["Attempt", "n"], ["State"], ["Worker"], ["Started", "n"], ["Ran", "n"], ["Error"]].map(([name, className]) => el("th", { scope: "col", class: className }, name)))),
-    el("tbody", {}, job.attempts.map((attempt) => el("tr", {}, el("td", { class: "n" }, attempt.attempt), el("td", {}, stateMark(attempt.state)), el("td", {}, attempt.worker ?? "–"),
-      el("td", { class: "n" }, time(attempt.startedAt)), el("td", { class: "n" }, took(attempt)),
+    el("thead", {}, el("tr", {}, [["Attempt"], ["State"], ["Worker"], ["Started", "n"], ["Ran", "n"], ["Error"]].map(([name, className]) => el("th", { scope: "col", class: className }, name)))),
+    el("tbody", {}, job.attempts.map((attempt) => el("tr", {}, el("td", {}, attempt.attempt), el("td", {}, attemptMark(attempt)), el("td", {}, attempt.worker ?? "–"),
+      el("td", { class: "n" }, time(attempt.startedAt, FINE)), el("td", { class: "n" }, took(attempt)),
       el("td", { class: "error" }, attempt.error ? `${attempt.error.kind ? `${attempt.error.kind}: ` : ""}${attempt.error.message}` : ""))))));
 }
 
 function event({ eventId, acceptedAt, late, event: body }) {
   const text = () => pretty(body);
   return el("li", { "data-key": eventId }, el("details", {},
-    el("summary", {}, el("code", {}, body.eventType), " ", time(body.occurredAt),
+    el("summary", {}, el("code", {}, body.eventType), " ", time(body.occurredAt, FINE),
       el("small", {}, ` attempt ${body.payload?.attempt ?? 1} · accepted ${seconds(Math.max(0, between(body.occurredAt, acceptedAt)))} later`), late && el("span", { class: "tag" }, "late: in no view")),
     copy(text, "Copy the event"), el("pre", { tabindex: 0 }, text())));
 }
@@ -111,7 +119,11 @@ export function job(place, { id }) {
 
   function later(times = 1) {
     if (timer || live.paused || document.hidden) return;
-    timer = setTimeout(refresh, AGAIN_MS * times);
+    timer = setTimeout(() => {
+      timer = 0;
+      // It may have been paused, or hidden, since.
+      if (!live.paused && !document.hidden) refresh();
+    }, AGAIN_MS * times);
   }
 
   const stop = watchJobs((ids) => {
@@ -124,6 +136,7 @@ export function job(place, { id }) {
   refresh();
   return {
     redraw: draw,
+    resume: refresh,
     end() {
       stop();
       turn += 1;

@@ -22,8 +22,8 @@ function row(job) {
   return el("tr", { "data-key": job.id },
     // The end of an id tells jobs apart; the beginning of most is the time.
     el("td", { class: "mono" }, el("a", { href: jobAt(job.id), title: job.id }, `…${job.id.slice(-8)}`)),
-    el("td", { class: "mono" }, job.type),
     el("td", {}, stateMark(job.state), job.inferred && el("span", { class: "tag", title: "concluded from silence, not reported" }, "inferred")),
+    el("td", { class: "mono" }, job.type),
     el("td", {}, job.queue ?? "–"), el("td", {}, job.worker ?? "–"),
     el("td", { class: "n" }, job.attempt), el("td", { class: "n" }, time(job.createdAt)),
     el("td", { class: "n" }, seconds(between(job.createdAt, job.startedAt))),
@@ -31,7 +31,7 @@ function row(job) {
     el("td", { class: "error", title: error || null }, error || ""));
 }
 
-const HEAD = [["Job"], ["Type"], ["State"], ["Queue"], ["Worker"], ["Attempt", "n"], ["Created", "n"], ["Wait", "n"], ["Run", "n"], ["Error"]];
+const HEAD = [["Job"], ["State"], ["Type"], ["Queue"], ["Worker"], ["Attempt", "n"], ["Created", "n"], ["Wait", "n", "from its creation to its first start"], ["Took", "n", "from its first start to its end"], ["Error"]];
 
 export function jobs(place, at) {
   const parts = {};
@@ -63,7 +63,8 @@ export function jobs(place, at) {
   }
 
   function summary() {
-    if (!list) return el("p", { class: "nothing", "aria-busy": "true" }, trouble ? "" : "Reading the list.");
+    if (!list && trouble) return trouble.code === "bad_q" && el("p", { class: "nothing" }, "Nothing is listed as long as the filter can not be read.");
+    if (!list) return el("p", { class: "nothing", "aria-busy": "true" }, "Reading the list.");
     return el("p", { class: "fine" }, el("strong", {}, count(list.total)), list.total === 1 ? " job matches" : " jobs match", params.get("cursor") ? ", an older page of " : ", newest ", `${count(list.items.length)} shown, as of `, time(list.asOf), ".");
   }
 
@@ -78,7 +79,7 @@ export function jobs(place, at) {
         filtered ? el("a", { href: "/ui/jobs" }, "Show all jobs") : el("a", { href: "/ui/add" }, "Add the first"));
     }
     return el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "Jobs" }, el("table", { class: trouble ? "list old" : "list" },
-      el("thead", {}, el("tr", {}, HEAD.map(([name, className]) => el("th", { scope: "col", class: className }, name)))),
+      el("thead", {}, el("tr", {}, HEAD.map(([name, className, title]) => el("th", { scope: "col", class: className, title }, name)))),
       el("tbody", {}, list.items.map(row))));
   }
 
@@ -123,9 +124,16 @@ export function jobs(place, at) {
     draw();
   }
 
+  // It may have been paused, or hidden, since.
+  function again() {
+    timer = 0;
+    if (!live.paused && !document.hidden) refresh();
+  }
+
   function later() {
-    if (timer || params.get("cursor") || live.paused || document.hidden) return;
-    timer = setTimeout(refresh, Math.max(0, readAt + AGAIN_MS - Date.now()));
+    // A filter that can not be read is not read better the next time.
+    if (timer || trouble?.status === 400 || params.get("cursor") || live.paused || document.hidden) return;
+    timer = setTimeout(again, Math.max(0, readAt + AGAIN_MS - Date.now()));
   }
 
   show(place, el("div", { class: "heading" }, el("h1", {}, "Jobs"), el("a", { class: "button", href: "/ui/add" }, "+ Add a task")),
@@ -140,6 +148,7 @@ export function jobs(place, at) {
       bar.set(params.get("q") ?? "");
       refresh();
     },
+    resume: refresh,
     end() {
       stop();
       turn += 1;

@@ -22,7 +22,7 @@ export function letters(place) {
     const reasons = Object.entries(views.rejected).sort(([, a], [, b]) => b - a);
     const total = reasons.reduce((sum, [, n]) => sum + n, 0);
     return show(place, head,
-      el("p", { class: "fine" }, el("strong", {}, count(total)), total === 1 ? " delivery was" : " deliveries were", " not accepted, as of ", time(views.asOf), ". They are kept byte for byte in the queue ", el("code", {}, "jobs.failed.validation"), ", each with its reason, where a broker is used."),
+      el("p", {}, el("strong", {}, count(total)), total === 1 ? " delivery was" : " deliveries were", " not accepted, as of ", time(views.asOf), ". They are kept byte for byte in the queue ", el("code", {}, "jobs.failed.validation"), ", each with its reason, where a broker is used."),
       reasons.length === 0
         ? el("section", { class: "card" }, el("p", { class: "nothing large" }, el("span", { class: "good" }, "✓ "), "Everything that came was accepted."))
         : el("section", { class: "card" }, el("div", { class: "wide" }, el("table", {},

@@ -12,7 +12,8 @@ const DRAW_MS = 250;
 // Between two attempts when the browser has given up by itself.
 const AGAIN_MS = 1500;
 
-export const live = { views: null, paused: false, connected: false, last: null };
+// `trouble` is why there is no connection, as far as that is known.
+export const live = { views: null, paused: false, connected: false, last: null, trouble: "" };
 
 const watchers = new Set();
 const jobWatchers = new Set();
@@ -61,6 +62,7 @@ function draw() {
 function took(event, data) {
   live.last = event.lastEventId || live.last;
   live.connected = true;
+  live.trouble = "";
   if (data.asOf) least = Math.min(least, Date.now() - Date.parse(data.asOf));
   draw();
 }
@@ -72,6 +74,7 @@ function open() {
   source.addEventListener("snapshot", (event) => {
     const data = JSON.parse(event.data);
     live.views = begin(data);
+    least = Infinity;
     took(event, data);
     for (const watcher of jobWatchers) watcher(null);
   });
@@ -89,7 +92,7 @@ function open() {
     draw();
     if (source?.readyState !== EventSource.CLOSED) return;
     close();
-    retry = setTimeout(meet, AGAIN_MS);
+    retry = setTimeout(() => meet(true), AGAIN_MS);
   });
 }
 
@@ -100,17 +103,19 @@ function close() {
   live.connected = false;
 }
 
-// Learns what the server's clock says, and whether we are let in; then connects.
-async function meet() {
+// Learns what the server's clock says, and whether we are let in; then connects. Where the stream
+// was refused, which says no reason, another read does.
+async function meet(refused = false) {
   if (live.paused || document.hidden) return;
   try {
     const { value, date } = await ask("/api/v1/session");
     if (date) skew = Date.now() - Date.parse(date);
-    if (value.required && !value.scope) await ask("/api/v1/counts");
+    if (refused || (value.required && !value.scope)) await ask("/api/v1/counts");
     open();
   } catch (error) {
+    live.trouble = error.message;
     draw();
-    if (error.status !== 401) retry = setTimeout(meet, AGAIN_MS);
+    if (error.status !== 401) retry = setTimeout(() => meet(refused), AGAIN_MS);
   }
 }
 

@@ -93,7 +93,7 @@ export function keys({ help, theme: button, pause }) {
   let first = 0;
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (event.target.closest?.("input, textarea, select, dialog")) return;
+    if (event.target.closest?.("input, textarea, select, dialog[open]")) return;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       step(event);
       return;

@@ -2,7 +2,7 @@
 // and what is wrong. Each number leads to the jobs behind it.
 
 import { adjust, address, jobsAt } from "./address.js";
-import { alertRows } from "./alerts.js";
+import { alertList } from "./alerts.js";
 import { read } from "./ask.js";
 import { chart, spark } from "./chart.js";
 import { el, show } from "./dom.js";
@@ -53,7 +53,7 @@ function trouble(views) {
   const alerts = [...views.alerts.values()];
   return [
     el("h2", {}, el("a", { href: "/ui/alerts" }, "Alerts")),
-    alerts.length ? alertRows(alerts) : el("p", { class: "nothing" }, el("span", { class: "good" }, "✓ "), "No alert is pending or fires."),
+    alerts.length ? alertList(alerts) : el("p", { class: "nothing" }, el("span", { class: "good" }, "✓ "), "No alert is pending or fires."),
     el("dl", { class: "facts" },
       fact("Dead letters", el("a", { href: "/ui/letters" }, count(refused)), "deliveries that were not accepted"),
       fact("Late events", el("a", { href: "/ui/letters" }, count(views.late)), "older than jobs are kept for, and in no number here"),
@@ -87,13 +87,15 @@ function history(place) {
   show(place, ends.node, means.node);
   return {
     step,
-    draw({ series: [{ points }], step: length }) {
+    draw({ series: [{ points: all }], step: length }) {
       step.ms = length * 1000;
+      // A step that is not over yet would look like a fall.
+      const points = all.filter((point) => millis(point.at) + step.ms <= Date.now());
       const per = length === 60 ? "minute" : `${seconds(length)}`;
       const sum = (name) => points.reduce((a, point) => a + point[name], 0);
       ends.draw(points.map((p) => ({ at: millis(p.at), values: [p.finished - p.failed - p.cancelled, p.failed, p.cancelled] })),
-        `${many(sum("finished"), "job")} ended, ${count(sum("failed"))} failed; per ${per}`);
-      means.draw(points.map((p) => ({ at: millis(p.at), values: [p.waitMean, p.runMean] })), `of the jobs that ended; per ${per}`);
+        `${many(sum("finished"), "job")} ended, ${count(sum("failed"))} failed; per full ${per}`);
+      means.draw(points.map((p) => ({ at: millis(p.at), values: [p.waitMean, p.runMean] })), `of the jobs that ended; per full ${per}`);
     },
   };
 }
@@ -122,9 +124,10 @@ export function overview(place, at) {
     el("div", { class: "choice", role: "group", "aria-label": "Range" }, Object.keys(RANGES).map((name) =>
       el("button", { type: "button", "aria-pressed": String(name === range()), onclick: () => adjust({ range: name === "1h" ? "" : name }) }, name)))));
 
-  async function readHistory() {
+  // Asked for by somebody, it is read also while all else is paused.
+  async function readHistory(asked = false) {
     clearTimeout(timer);
-    if (ended || live.paused || document.hidden) return;
+    if (ended || document.hidden || (live.paused && !asked)) return;
     try {
       const from = edge(Date.now() - RANGES[range()] * 1000);
       const found = await read(address("/api/v1/history", { from }));
@@ -133,7 +136,7 @@ export function overview(place, at) {
       // What was drawn stays; the bar above says how things stand.
     }
     clearTimeout(timer);
-    if (!ended) timer = setTimeout(readHistory, HISTORY_MS);
+    if (!ended) timer = setTimeout(() => readHistory(), HISTORY_MS);
   }
 
   function draw(views) {
@@ -155,15 +158,16 @@ export function overview(place, at) {
   const stop = watch(draw);
   drawRange();
   draw(live.views);
-  readHistory();
+  readHistory(true);
   return {
     move(to) {
       params = to.params;
       drawRange();
       draw(live.views);
-      readHistory();
+      readHistory(true);
     },
-    redraw: readHistory,
+    redraw: () => readHistory(true),
+    resume: () => readHistory(),
     end() {
       ended = true;
       stop();

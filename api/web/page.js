@@ -59,11 +59,14 @@ onMove((inPlace) => {
 });
 
 const WORDS = { paused: "PAUSED", connecting: "connecting", stale: "STALE", away: "reconnecting", live: "live" };
-const NOTICES = {
-  stale: "These numbers are older than 5 seconds: the views do not move.",
-  away: "The server does not answer. What is shown is the last that arrived; trying again.",
-};
 let told = "";
+
+// What is wrong, if anything is, and what becomes of it.
+function wrong(how) {
+  const reason = live.trouble || "the server does not answer";
+  if (how === "stale") return live.connected ? "These numbers are older than 5 seconds: the views do not move." : `These numbers are the last that arrived: ${reason}. Trying again.`;
+  return how === "connecting" && live.trouble ? `Nothing can be shown yet: ${reason}. Trying again.` : "";
+}
 
 // Drawn again twice a second, as long as anybody can see it.
 function drawAge() {
@@ -72,12 +75,13 @@ function drawAge() {
   const old = ms === null ? "" : ms < 10000 ? `${(ms / 1000).toFixed(1)} s ago` : `${count(Math.round(ms / 1000))} s ago`;
   $("standing").className = `standing ${how}`;
   put($("standing-word"), WORDS[how]);
-  put($("standing-age"), ms === null ? "" : `as of ${old}`);
-  document.body.classList.toggle("old", how === "stale" || how === "away");
-  put($("notice"), NOTICES[how] ?? "");
-  $("notice").hidden = !NOTICES[how];
+  put($("standing-age"), ms === null ? "–" : old);
+  const notice = wrong(how);
+  document.body.classList.toggle("old", how === "stale");
+  put($("notice"), notice);
+  $("notice").hidden = notice === "";
   if (how !== told) {
-    if (told !== "" && how !== "connecting") put($("told"), NOTICES[how] ?? `The page is ${WORDS[how].toLowerCase()}.`);
+    if (told !== "" && how !== "connecting") put($("told"), `The page is ${WORDS[how].toLowerCase()}.`);
     told = how;
   }
   const firing = live.views ? [...live.views.alerts.values()].filter(({ state }) => state === "firing").length : 0;

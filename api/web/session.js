@@ -23,8 +23,9 @@ export function guardBy(dialog, again) {
     },
   }, el("h2", {}, "A token is needed"), el("p", {}, "This server shows its jobs to holders of a token. Whoever runs it has one."),
   el("label", { for: "token" }, "Token"), token, fault, el("p", {}, el("button", { type: "submit", class: "primary" }, "Sign in")));
-  dialog.append(form);
   whenClosed(() => {
+    // A browser looks for passwords in every form that is there.
+    if (!form.isConnected) dialog.append(form);
     if (!dialog.open) dialog.showModal();
   });
 }

@@ -29,7 +29,7 @@ export const rounded = (n) => Number(n.toPrecision(4)).toString();
 
 export function seconds(s) {
   if (s === null || s === undefined || Number.isNaN(s)) return "–";
-  if (s === 0) return "0 s";
+  if (Number.isInteger(s) && s < 120) return `${s} s`;
   if (s < 0.001) return `${Math.round(s * 1e6)} µs`;
   if (s < 1) return `${trimmed(s * 1000)} ms`;
   if (s < 120) return `${trimmed(s)} s`;
@@ -45,13 +45,16 @@ const clockOf = (d) => `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getS
 const dayOf = (d) => `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}`;
 
 export const millis = (at) => Date.parse(at);
-export const between = (from, to) => from && to ? (millis(to) - millis(from)) / 1000 : null;
+// Times come in microseconds, of which Date.parse drops three digits.
+const micros = (at) => Math.floor(millis(at) / 1000) * 1e6 + Number((at.match(/\.(\d+)/)?.[1] ?? "").padEnd(6, "0").slice(0, 6));
+export const between = (from, to) => from && to ? (micros(to) - micros(from)) / 1e6 : null;
 
 // A time by the clock of whoever looks at it, without the day if that is today; UTC when pointed at.
-export function time(at) {
+export function time(at, { fine = false } = {}) {
   if (!at) return "–";
   const d = new Date(millis(at));
-  const text = dayOf(d) === dayOf(new Date()) ? clockOf(d) : `${dayOf(d)} ${clockOf(d)}`;
+  const clock = clockOf(d) + (fine ? `.${String(d.getMilliseconds()).padStart(3, "0")}` : "");
+  const text = dayOf(d) === dayOf(new Date()) ? clock : `${dayOf(d)} ${clock}`;
   return el("time", { datetime: at, title: `${at.replace("T", " ").replace("Z", "")} UTC` }, text);
 }
 
