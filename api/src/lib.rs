@@ -17,7 +17,9 @@
 
 mod access;
 mod cursor;
+mod dataflow;
 mod detail;
+mod docs;
 mod filter;
 mod guard;
 mod health;
@@ -26,6 +28,7 @@ mod jobs;
 mod metrics;
 mod page;
 mod params;
+mod predecessor;
 mod problem;
 mod readers;
 mod reads;
@@ -49,6 +52,7 @@ use contracts::decode::MAX_BODY_BYTES;
 use contracts::{Micros, Reason};
 use ingress::submit::Submitter;
 use ingress::work::Work;
+use pipeline::observed::Observed;
 use tokio::sync::{mpsc, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
@@ -56,6 +60,7 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use access::{Access, BadTokens, Scope, Tokens};
 pub use detail::tell;
+pub use predecessor::Neighbours;
 pub use readers::Readers;
 pub use routes::policies;
 pub use server::{listen, serve};
@@ -90,8 +95,12 @@ pub struct App {
     pub metrics: prometheus::Registry,
     /// The rules that are in force if none were ever given, as YAML.
     pub default_rules: &'static str,
+    /// The dataflow, if it is in this process.
+    pub dataflow: Option<&'static Observed>,
     /// Who may do what.
     pub access: Access,
+    /// Servers beside this one, which the predecessor's paths ask.
+    pub neighbours: Neighbours,
     /// How the stream of changes is paced.
     pub pace: Pace,
     /// The jobs are made up: the page says so.

@@ -9,7 +9,10 @@ use axum::{Router, middleware};
 
 use crate::access::Policy::{self, Public, Read, Write};
 use crate::access::{check, session};
-use crate::{Api, health, history, jobs, page, reads, rules, stream, submissions};
+use crate::{
+    Api, dataflow, docs, health, history, jobs, page, predecessor, reads, rules, stream,
+    submissions,
+};
 
 /// A path, a method, what the two ask for, and what answers them.
 pub(crate) struct Route {
@@ -83,9 +86,18 @@ fn of_reader() -> Vec<Route> {
         get("/api/v1/deadletters", Read, reads::dead_letters),
         get("/api/v1/history", Read, history::history),
         get("/api/v1/rules", Read, rules::rules),
+        get("/api/v1/dataflow", Read, dataflow::dataflow),
         get("/api/v1/jobs", Read, jobs::list),
         get("/api/v1/jobs/{id}", Read, jobs::job),
         get("/api/v1/jobs/{id}/events", Read, jobs::events),
+        get("/openapi.json", Public, docs::openapi),
+        get("/docs", Public, docs::page),
+        get("/docs.js", Public, docs::script),
+        get("/docs.css", Public, docs::style),
+        get("/events", Read, predecessor::events),
+        get("/proxy/alerts", Read, predecessor::alerts),
+        get("/proxy/targets", Read, predecessor::targets),
+        route(Method::POST, "/webhook/alerts", Write, predecessor::webhook),
         get("/jobs/recent", Read, jobs::recent),
         get("/stats", Read, reads::stats),
     ]

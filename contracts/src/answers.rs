@@ -172,3 +172,48 @@ pub struct ArchivedEvent {
     #[schemars(with = "Object")]
     pub event: Box<serde_json::value::RawValue>,
 }
+
+/// The dataflow, as it works.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Dataflow {
+    pub as_of: Option<Micros>,
+    /// From `asOf`, the last durable tick, to now.
+    pub lag_seconds: f64,
+    pub workers: u64,
+    pub operators: Vec<OperatorView>,
+    pub edges: Vec<EdgeView>,
+}
+
+/// An operator, on all workers together. One with others in it is a scope.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OperatorView {
+    /// Its address: the indices of the scopes that it is in, and its own.
+    pub id: String,
+    /// The id of the scope that it is in; null for the dataflow itself.
+    pub scope: Option<String>,
+    pub name: String,
+    /// Times that it was given a turn, and the seconds that this took, with all that is in it.
+    pub activations: u64,
+    pub busy_seconds: f64,
+    /// Records that it holds in an index.
+    pub records: u64,
+    /// Records that wait for their time to be complete, and the bytes that they take.
+    pub pending_records: u64,
+    pub pending_bytes: u64,
+}
+
+/// A way from one operator to another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EdgeView {
+    /// An operator, or the scope that both are in, for what comes into it.
+    pub from: String,
+    pub from_port: u64,
+    pub to: String,
+    pub to_port: u64,
+    pub messages: u64,
+    /// Records that have gone this way.
+    pub records: u64,
+}

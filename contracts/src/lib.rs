@@ -20,6 +20,7 @@ pub mod answers;
 pub mod compat;
 pub mod decode;
 pub mod event;
+pub mod openapi;
 pub mod registry;
 pub mod schema;
 pub mod snapshot;

@@ -14,7 +14,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
 use crate::answers::{
-    Alerts, Counts, DeadLetters, History, JobEvents, Latencies, Rules, Throughputs,
+    Alerts, Counts, Dataflow, DeadLetters, History, JobEvents, Latencies, Rules, Throughputs,
 };
 use crate::event::{Envelope, JobObject};
 use crate::registry::UiRegistry;
@@ -51,6 +51,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         schema::<DeadLetters>("dead-letters", "1.0.0", &sent),
         schema::<Rules>("rules", "1.0.0", &sent),
         schema::<JobEvents>("job-events", "1.0.0", &sent),
+        schema::<Dataflow>("dataflow", "1.0.0", &sent),
         schema::<UiRegistry>("ui-registry", "1.0.0", &accepted),
     ]
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
-use api::{Access, Tokens};
+use api::{Access, Neighbours, Tokens};
 
 /// Writes a second of a client that has a token, unless another number is given: more than people
 /// and their scripts do, and less than would harm. What is faster sends arrays.
@@ -21,6 +21,25 @@ pub(crate) struct Args {
     /// Writes a second of one client; 0 for no limit. By default 200 where tokens are asked for.
     #[arg(long, env = "OBSERVATORY_WRITE_LIMIT", value_name = "N")]
     write_limit: Option<u32>,
+}
+
+/// Servers beside this one, for the paths that pass on what they say.
+#[derive(clap::Args)]
+pub(crate) struct Beside {
+    /// Alertmanager, as http://HOST:9093, for /proxy/alerts.
+    #[arg(long, env = "OBSERVATORY_ALERTMANAGER_URL", hide_env_values = true, value_name = "URL")]
+    alertmanager_url: Option<String>,
+    /// Prometheus, as http://HOST:9090, for /proxy/targets.
+    #[arg(long, env = "OBSERVATORY_PROMETHEUS_URL", hide_env_values = true, value_name = "URL")]
+    prometheus_url: Option<String>,
+}
+
+impl Beside {
+    pub(crate) fn neighbours(&self) -> Neighbours {
+        let (alertmanager, prometheus) =
+            (self.alertmanager_url.clone(), self.prometheus_url.clone());
+        Neighbours { alertmanager, prometheus }
+    }
 }
 
 /// The variable with tokens, one a line or after a semicolon, for want of a file.

@@ -33,6 +33,8 @@ pub(crate) struct Args {
     listen: SocketAddr,
     #[command(flatten)]
     access: access::Args,
+    #[command(flatten)]
+    beside: access::Beside,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -72,7 +74,9 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         }),
         metrics: metrics.registry.clone(),
         default_rules: crate::core::DEFAULT_RULES,
+        dataflow: None,
         access,
+        neighbours: args.beside.neighbours(),
         pace: Pace::default(),
         demo: false,
         clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),

@@ -10,6 +10,7 @@ use pipeline::Tick;
 use pipeline::cluster::{Gone, Peers};
 use pipeline::dataflow::Config;
 use pipeline::grid::grid_time;
+use pipeline::observed::Observed;
 use pipeline::retention::Retention;
 use pipeline::rules::Rule;
 use pipeline::worker::{Out, Pipeline};
@@ -111,6 +112,9 @@ impl Core {
 pub(crate) const DEFAULT_RULES: &str = include_str!("rules/default.yaml");
 pub(crate) const DEMO_RULES: &str = include_str!("rules/demo.yaml");
 
+/// The dataflow of this process, for who looks at it.
+pub(crate) static OBSERVED: Observed = Observed::new();
+
 /// The graph of the program.
 pub(crate) fn config(youngest_retired: i64) -> Config {
     Config {
@@ -118,6 +122,7 @@ pub(crate) fn config(youngest_retired: i64) -> Config {
         grid: GRID.as_micros() as u64,
         keep_records: true,
         judge: true,
+        observed: Some(&OBSERVED),
         ..Config::default()
     }
 }

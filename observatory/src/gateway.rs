@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, RwLock};
 
 use anyhow::Context;
-use api::{App, Hosts, Pace, Readers, Readiness, Views};
+use api::{App, Hosts, Neighbours, Pace, Readers, Readiness, Views};
 use contracts::snapshot::AlertRow;
 use contracts::{EventId, JobId, Micros, Reason};
 use ingress::amqp::{self, Publisher};
@@ -76,7 +76,9 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         }),
         metrics: metrics.registry.clone(),
         default_rules: crate::core::DEFAULT_RULES,
+        dataflow: None,
         access,
+        neighbours: Neighbours::default(),
         pace: Pace::default(),
         demo: false,
         clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),

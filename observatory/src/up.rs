@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::access;
-use crate::core::{Core, DEFAULT_RULES, DEMO_RULES};
+use crate::core::{Core, DEFAULT_RULES, DEMO_RULES, OBSERVED};
 use crate::data_dir::{self, DataDir};
 use crate::demo;
 use crate::engine::{self, GRID, Msg};
@@ -57,6 +57,8 @@ pub(crate) struct Args {
     listen: SocketAddr,
     #[command(flatten)]
     access: access::Args,
+    #[command(flatten)]
+    beside: access::Beside,
     /// Where the data of the embedded store lies; by default below $XDG_STATE_HOME.
     #[arg(long, env = "OBSERVATORY_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -146,7 +148,9 @@ async fn serve(
         reject: rejections(inbox.clone()),
         metrics: metrics.registry.clone(),
         default_rules: if args.demo { DEMO_RULES } else { DEFAULT_RULES },
+        dataflow: Some(&OBSERVED),
         access,
+        neighbours: args.beside.neighbours(),
         pace: Pace::default(),
         demo: args.demo,
         clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),

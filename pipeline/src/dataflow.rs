@@ -22,6 +22,7 @@ use crate::aside::Aside;
 use crate::fact::{Fact, Input, Record};
 use crate::grid::on_grid;
 use crate::job_state::{Jobs, job_states};
+use crate::observed::Observed;
 use crate::retention::Retention;
 use crate::row::project;
 use crate::rules::Order;
@@ -50,6 +51,8 @@ pub struct Config {
     /// Other processes run the same graph and take in facts: what else they tell the one that
     /// writes is brought there, and what that has made durable is told to them.
     pub cluster: bool,
+    /// Where the graph is to be seen from outside.
+    pub observed: Option<&'static Observed>,
 }
 
 impl Default for Config {
@@ -61,6 +64,7 @@ impl Default for Config {
             keep_records: false,
             judge: false,
             cluster: false,
+            observed: None,
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::aside::Aside;
 use crate::cluster::Peers;
 use crate::dataflow::{Config, Graph, Kept};
 use crate::fact::Input;
+use crate::observed::observe;
 use crate::rules::Order;
 use crate::seal::Sealed;
 use crate::{Diff, Tick};
@@ -122,6 +123,9 @@ impl Pipeline {
             // Who started us is gone only when the process is going down.
             if ready.send((worker.index(), feed)).is_err() {
                 return;
+            }
+            if let Some(observed) = config.observed {
+                observe(worker, observed);
             }
             // What is sealed is told once in each process.
             let tells = worker.index().is_multiple_of(n_workers);

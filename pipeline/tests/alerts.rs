@@ -30,6 +30,7 @@ const FINE: Config = Config {
     keep_records: false,
     judge: true,
     cluster: false,
+    observed: None,
 };
 
 /// The same over views that move as in the program.

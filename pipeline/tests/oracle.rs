@@ -26,6 +26,7 @@ const FINE: Config = Config {
     keep_records: false,
     judge: false,
     cluster: false,
+    observed: None,
 };
 
 /// The coarse cadence of the program, in µs.

@@ -86,7 +86,16 @@ fn lint() -> anyhow::Result<()> {
 
 fn cargo(args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    // What cargo says of this package would look to build scripts like a change, and have half of
+    // the dependencies compiled again.
+    for (name, _) in std::env::vars_os() {
+        let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_"].map(str::as_bytes);
+        if of_package.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    let status = command
         .args(args)
         .envs(env.iter().copied())
         .status()

@@ -39,7 +39,7 @@ async fn ask(service: &Service, method: &str, path: &str, token: Option<&str>) -
 /// Every route, and the scope that it asks for; `api` itself has the list that its router is made
 /// of, and this is what it is to say.
 #[rustfmt::skip]
-const ROUTES: [(&str, &str, &str); 26] = [
+const ROUTES: [(&str, &str, &str); 35] = [
     ("GET", "/", "public"),
     ("GET", "/ui/{*view}", "public"),
     ("GET", "/page/{file}", "public"),
@@ -59,9 +59,18 @@ const ROUTES: [(&str, &str, &str); 26] = [
     ("GET", "/api/v1/deadletters", "read"),
     ("GET", "/api/v1/history", "read"),
     ("GET", "/api/v1/rules", "read"),
+    ("GET", "/api/v1/dataflow", "read"),
     ("GET", "/api/v1/jobs", "read"),
     ("GET", "/api/v1/jobs/{id}", "read"),
     ("GET", "/api/v1/jobs/{id}/events", "read"),
+    ("GET", "/openapi.json", "public"),
+    ("GET", "/docs", "public"),
+    ("GET", "/docs.js", "public"),
+    ("GET", "/docs.css", "public"),
+    ("GET", "/events", "read"),
+    ("GET", "/proxy/alerts", "read"),
+    ("GET", "/proxy/targets", "read"),
+    ("POST", "/webhook/alerts", "write"),
     ("GET", "/jobs/recent", "read"),
     ("GET", "/stats", "read"),
     ("POST", "/jobs", "write"),

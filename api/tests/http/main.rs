@@ -8,6 +8,8 @@ mod errors;
 #[path = "../../../sinks/tests/support/folded.rs"]
 mod folded;
 mod lists;
+mod openapi;
+mod predecessor;
 mod reads;
 mod stream;
 mod submissions;

@@ -172,6 +172,31 @@ async fn the_history_has_every_minute_of_its_range() {
 }
 
 #[tokio::test]
+async fn the_dataflow_is_shown_with_what_flows_in_it() {
+    let service = Service::start();
+    six_jobs(&service).await;
+    let dataflow = service.get("/api/v1/dataflow").await.with(200);
+    assert_eq!(
+        (&dataflow["workers"], &dataflow["asOf"]),
+        (&json!(1), &json!("2026-11-21T10:00:00.000009Z"))
+    );
+    let operators = dataflow["operators"].as_array().unwrap();
+    let named = |name: &str| operators.iter().find(|operator| operator["name"] == name).unwrap();
+    let seal = named("Seal");
+    assert!(seal["activations"].as_u64().unwrap() > 0, "{seal}");
+    assert!(seal["busySeconds"].as_f64().unwrap() > 0.0, "{seal}");
+    assert!(operators.iter().any(|operator| operator["records"].as_u64().unwrap() > 0));
+    let ids: Vec<_> = operators.iter().map(|operator| &operator["id"]).collect();
+    for operator in operators {
+        assert!(operator["scope"].is_null() || ids.contains(&&operator["scope"]), "{operator}");
+    }
+    let edges = dataflow["edges"].as_array().unwrap();
+    assert!(edges.iter().all(|edge| ids.contains(&&edge["from"]) && ids.contains(&&edge["to"])));
+    let into = edges.iter().filter(|edge| edge["to"] == seal["id"]);
+    assert!(into.map(|edge| edge["records"].as_u64().unwrap()).sum::<u64>() >= 9);
+}
+
+#[tokio::test]
 async fn alerts_dead_letters_and_rules_are_there_when_there_are_none() {
     let service = Service::start();
     six_jobs(&service).await;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use api::{Access, App, Hosts, Pace, Readers, Readiness, Views, router};
+use api::{Access, App, Hosts, Neighbours, Pace, Readers, Readiness, Views, router};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -13,6 +13,7 @@ use ingress::work::Work;
 use pipeline::Tick;
 use pipeline::dataflow::Config;
 use pipeline::fact::Input;
+use pipeline::observed::Observed;
 use pipeline::seal::Sealed;
 use pipeline::worker::Pipeline;
 use serde_json::Value;
@@ -104,11 +105,24 @@ impl Service {
     }
 
     pub(crate) fn guarded(demo: bool, hosts: Hosts, access: Access) -> Service {
+        Service::of(demo, hosts, access, Neighbours::default())
+    }
+
+    /// A service that knows of other servers.
+    pub(crate) fn beside(neighbours: Neighbours) -> Service {
+        Service::of(false, Hosts::Any, Access::default(), neighbours)
+    }
+
+    fn of(demo: bool, hosts: Hosts, access: Access, neighbours: Neighbours) -> Service {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let live = Arc::new(RwLock::new(Live::new(1)));
         live.write().unwrap().generation = 1;
-        let config = Config { grid: 1, keep_records: true, ..Config::default() };
+        // It lives as long as the tests do.
+        let observed: &'static Observed = Box::leak(Box::default());
+        let observing = Some(observed);
+        let config =
+            Config { grid: 1, keep_records: true, observed: observing, ..Config::default() };
         let engine = Arc::new(Mutex::new(Engine {
             store,
             pipeline: Pipeline::start(config, 1).unwrap(),
@@ -138,7 +152,9 @@ impl Service {
             },
             metrics: prometheus::Registry::new(),
             default_rules: "groups: []",
+            dataflow: Some(observed),
             access,
+            neighbours,
             pace: Pace { pause: Duration::ZERO, kept: 20 },
             demo,
             clock: Arc::new(|| NOW),

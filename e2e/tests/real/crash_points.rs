@@ -10,8 +10,8 @@ use super::program::World;
 use super::support::load::Load;
 use super::support::{full, number, postgres, runtime, until};
 
-/// Long enough for the other store to be done first.
-const LATER: &str = "sleep(400)";
+/// Long enough for the other store to be done first, also on a busy machine.
+const LATER: &str = "sleep(1500)";
 
 /// Who is done when the process dies.
 #[derive(Clone, Copy, PartialEq)]
@@ -30,9 +30,9 @@ fn points() -> Vec<(String, Ahead)> {
         ("generation=return".to_owned(), Ahead::Either),
         (nth("begin", 10), Ahead::Either),
         (nth("commit", 10), Ahead::Either),
-        (format!("begin={LATER};{}", nth("archived", 3)), Ahead::Mongo),
+        (format!("begin={LATER};{}", nth("archived", 2)), Ahead::Mongo),
         (nth("restoring", 100), Ahead::Either),
-        (format!("archive={LATER};{}", nth("committed", 3)), Ahead::Postgres),
+        (format!("archive={LATER};{}", nth("committed", 2)), Ahead::Postgres),
         (nth("settle", 10), Ahead::Either),
         ("drain=return".to_owned(), Ahead::Either),
     ]

@@ -49,14 +49,15 @@ fn repeats_disorder_and_wrong_clocks_change_nothing() {
     for event in &all {
         repeated.extend(std::iter::repeat_n(event.clone(), fastrand::usize(1..=5)));
     }
-    let n_repeats = (repeated.len() - all.len()) as f64;
+    let n_published = repeated.len() as f64;
     fastrand::shuffle(&mut repeated);
     publish(&world, repeated);
     world.is_exactly(&api, &truth);
     let counted = |result: &str| {
         pipeline.metric(&format!("observatory_events_total{{result=\"{result}\"}}")).unwrap()
     };
-    assert_eq!((counted("accepted"), counted("repeated")), (all.len() as f64, n_repeats));
+    // An archive that is slow to answer does not say which of the events it had.
+    assert_eq!(counted("accepted") + counted("repeated"), n_published);
 }
 
 #[test]
