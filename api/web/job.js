@@ -80,7 +80,7 @@ export function job(place, { id }) {
           : el("p", { class: "nothing", "aria-busy": "true" }, "Reading the job."));
       return;
     }
-    const width = Math.max(300, Math.min(place.clientWidth - 42, 1500));
+    const width = Math.max(300, Math.min(place.clientWidth - 42, 1760));
     show(place,
       el("p", { class: "crumbs" }, el("a", { href: "/ui/jobs" }, "Jobs"), " › ", el("span", { class: "mono" }, id)),
       el("div", { class: "heading" }, el("h1", { class: "mono" }, found.type), stateMark(found.state),

@@ -65,7 +65,7 @@ export function jobs(place, at) {
   function summary() {
     if (!list && trouble) return trouble.code === "bad_q" && el("p", { class: "nothing" }, "Nothing is listed as long as the filter can not be read.");
     if (!list) return el("p", { class: "nothing", "aria-busy": "true" }, "Reading the list.");
-    return el("p", { class: "fine" }, el("strong", {}, count(list.total)), list.total === 1 ? " job matches" : " jobs match", params.get("cursor") ? ", an older page of " : ", newest ", `${count(list.items.length)} shown, as of `, time(list.asOf), ".");
+    return el("p", { class: "fine" }, el("strong", {}, count(list.total)), list.total === 1 ? " job matches" : " jobs match", list.total > 0 && `${params.get("cursor") ? ", an older page of" : ", the newest"} ${count(list.items.length)} shown`, ", as of ", time(list.asOf), ".");
   }
 
   function rows() {
