@@ -1,6 +1,6 @@
 // Addresses: the whole state of the page is in its URL.
 //
-//   /                      overview; ?measure, window, range, by
+//   /                      overview; ?measure, window, rate, range, by
 //   /ui/jobs?…             the list, with the parameters that the API takes
 //   /ui/jobs/{id}          a job
 //   /ui/alerts, letters, dataflow, add
