@@ -11,7 +11,7 @@ use api::{Access, Neighbours, Tokens};
 const WRITES: u32 = 200;
 
 #[derive(clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct Rights {
     /// Tokens that are let in, each as `NAME read|write|admin HASH`, with the token's SHA-256.
     #[arg(long, env = "OBSERVATORY_TOKENS_FILE", value_name = "FILE")]
     tokens_file: Option<PathBuf>,
@@ -45,7 +45,7 @@ impl Beside {
 /// The variable with tokens, one a line or after a semicolon, for want of a file.
 const TOKENS: &str = "OBSERVATORY_TOKENS";
 
-impl Args {
+impl Rights {
     /// How a server that listens on `address` is guarded.
     ///
     /// One that others can reach needs tokens.

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, env = "OBSERVATORY_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     #[command(flatten)]
-    access: access::Args,
+    access: access::Rights,
     #[command(flatten)]
     beside: access::Beside,
 }

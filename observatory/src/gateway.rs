@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, env = "OBSERVATORY_LISTEN", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
     #[command(flatten)]
-    access: access::Args,
+    access: access::Rights,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
