@@ -12,7 +12,7 @@ import { matrix } from "./matrix.js";
 import { latencies, throughputs } from "./rates.js";
 import { STATES, count, edge, justBefore, many, millis, seconds, time } from "./words.js";
 
-const RANGES = { "1h": 3600, "6h": 21600, "24h": 86400, "7d": 604800 };
+const RANGES = { "15m": 900, "1h": 3600, "6h": 21600, "24h": 86400, "7d": 604800 };
 // The history moves once a minute; its last step moves all the time.
 const HISTORY_MS = 10000;
 // What each state's small line shows: a value a second, since the page was opened.
