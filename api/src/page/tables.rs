@@ -5,7 +5,6 @@
 //! 1. Everything that goes between tags goes through [`text`].
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use axum::extract::Query;
 use axum::http::Uri;
@@ -38,13 +37,13 @@ fn table(caption: &str, head: &[&str], rows: Vec<Vec<String>>) -> String {
     }
     let mut html = format!("<h2>{caption}</h2><div class=\"wide\"><table><thead><tr>");
     for name in head {
-        let _ = write!(html, "<th scope=\"col\">{name}</th>");
+        html += &format!("<th scope=\"col\">{name}</th>");
     }
     html.push_str("</tr></thead><tbody>");
     for row in rows {
         html.push_str("<tr>");
         for cell in row {
-            let _ = write!(html, "<td>{cell}</td>");
+            html += &format!("<td>{cell}</td>");
         }
         html.push_str("</tr>");
     }
@@ -123,11 +122,11 @@ pub(super) fn jobs(list: &Page<JobView>, query: &str) -> String {
     let head =
         ["Job", "Type", "State", "Queue", "Worker", "Attempt", "Created", "Finished", "Error"];
     let mut html = states(query);
-    let _ = write!(html, "<p>{} jobs match, as of {}.</p>", list.total, moment(list.as_of));
+    html += &format!("<p>{} jobs match, as of {}.</p>", list.total, moment(list.as_of));
     html += &table("Jobs, newest first", &head, rows.collect());
     if let Some(cursor) = &list.next_cursor {
         let older = with(query, "cursor", cursor);
-        let _ = write!(html, "<p><a href=\"/ui/jobs?{older}\">Older</a></p>");
+        html += &format!("<p><a href=\"/ui/jobs?{older}\">Older</a></p>");
     }
     html
 }
@@ -162,7 +161,7 @@ fn encoded(raw: &str) -> String {
                 encoded.push(char::from(byte));
             }
             byte => {
-                let _ = write!(encoded, "%{byte:02X}");
+                encoded += &format!("%{byte:02X}");
             }
         }
         encoded

@@ -334,7 +334,7 @@ async fn a_file_of_the_page_is_not_sent_again_to_who_has_it() {
     let service = Service::start();
     let tag = service.get("/page/page.js").await.header("etag").to_owned();
     let ask = async |path| {
-        send(service.router(), Method::GET, path, &[("if-none-match", &tag)], "").await
+        send(service.router(), Method::GET, path, &[("if-none-match", tag.as_str())], "").await
     };
     let again = ask("/page/page.js").await;
     assert_eq!((again.status.as_u16(), again.text.as_str()), (304, ""));
