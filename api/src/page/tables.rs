@@ -122,7 +122,7 @@ pub(super) fn jobs(list: &Page<JobView>, query: &str) -> String {
     let head =
         ["Job", "Type", "State", "Queue", "Worker", "Attempt", "Created", "Finished", "Error"];
     let mut html = states(query);
-    html += &format!("<p>{} jobs match, as of {}.</p>", list.total, moment(list.as_of));
+    html += &format!("<p>Matching jobs: {}, as of {}.</p>", list.total, moment(list.as_of));
     html += &table("Jobs, newest first", &head, rows.collect());
     if let Some(cursor) = &list.next_cursor {
         let older = with(query, "cursor", cursor);

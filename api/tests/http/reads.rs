@@ -350,7 +350,7 @@ async fn without_scripts_there_are_tables_whose_texts_are_no_markup() {
     let overview = service.get("/").await.text;
     assert!(overview.contains(r#"<a href="/ui/jobs?state=PENDING">2</a>"#), "{overview}");
     let list = service.get("/ui/jobs?type=%3Cscript%3Ea%3C%2Fscript%3E").await.text;
-    assert!(list.contains("1 jobs match"), "{list}");
+    assert!(list.contains("Matching jobs: 1, as of 2026"), "{list}");
     assert!(list.contains("<td>&lt;script&gt;a&lt;/script&gt;</td>"), "{list}");
     assert!(!list.contains("<script>a"), "{list}");
     let refused = service.get("/ui/jobs?q=stat:x").await.text;
