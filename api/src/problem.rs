@@ -137,6 +137,11 @@ impl Problem {
         Problem { errors: vec![error], ..self }
     }
 
+    /// What people are told.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(crate) fn at(self, path: &str) -> Problem {
         Problem { instance: Some(path.into()), ..self }
     }

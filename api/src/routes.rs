@@ -71,9 +71,9 @@ fn of_reader() -> Vec<Route> {
     vec![
         get("/health", Public, health::servers),
         get("/", Public, page::page),
-        get("/page.js", Public, page::script),
-        get("/page.css", Public, page::style),
-        get("/page.svg", Public, page::icon),
+        // Its views are told apart by its script.
+        get("/ui/{*view}", Public, page::page),
+        get("/page/{file}", Public, page::file),
         get("/api/v1/session", Public, session::show),
         route(Method::POST, "/api/v1/session", Public, session::begin),
         route(Method::DELETE, "/api/v1/session", Public, session::end),

@@ -39,11 +39,10 @@ async fn ask(service: &Service, method: &str, path: &str, token: Option<&str>) -
 /// Every route, and the scope that it asks for; `api` itself has the list that its router is made
 /// of, and this is what it is to say.
 #[rustfmt::skip]
-const ROUTES: [(&str, &str, &str); 36] = [
+const ROUTES: [(&str, &str, &str); 35] = [
     ("GET", "/", "public"),
-    ("GET", "/page.js", "public"),
-    ("GET", "/page.css", "public"),
-    ("GET", "/page.svg", "public"),
+    ("GET", "/ui/{*view}", "public"),
+    ("GET", "/page/{file}", "public"),
     ("GET", "/health", "public"),
     ("GET", "/livez", "public"),
     ("GET", "/readyz", "public"),

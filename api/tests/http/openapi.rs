@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{Service, send};
 
 /// Files of the pages, which are no part of the API.
-const FILES: [&str; 6] = ["/", "/page.js", "/page.css", "/page.svg", "/docs.js", "/docs.css"];
+const FILES: [&str; 5] = ["/", "/ui/{*view}", "/page/{file}", "/docs.js", "/docs.css"];
 
 #[test]
 fn the_document_has_every_route_with_its_scope() {
