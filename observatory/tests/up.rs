@@ -539,7 +539,7 @@ fn retired_jobs_are_counted_on_in_the_totals() {
         let found = service.client.job(job.id);
         let (retired, attempts, timeline) = (found.retired, vec![], vec![]);
         assert_eq!(
-            JobView { attempts, timeline, payload: None, ..found },
+            JobView { attempts, timeline, payload: None, why: None, ..found },
             JobView { retired, ..job }
         );
     }
