@@ -153,6 +153,11 @@ async fn serve(
         hosts: Hosts::bound_to(address),
         instance: format!("{}", std::process::id()),
     };
+    // A file is there or it is not, and nobody should be told to come back for one that never will.
+    let at_once = match &*backing {
+        Backing::Embedded(_) => backing.open(&readiness)?,
+        Backing::Servers { .. } => None,
+    };
     let mut server = Server::start(listener, api::router(app));
     tracing::info!("listening on http://{address}");
 
@@ -170,7 +175,11 @@ async fn serve(
     // The data folder is ours until the end.
     let (opened, progress) = (Arc::clone(&backing), readiness.clone());
     let started = tokio::task::spawn_blocking(move || {
-        let Some(mut stores) = opened.open(&progress)? else { return Ok(None) };
+        let stores = match at_once {
+            Some(stores) => Some(stores),
+            None => opened.open(&progress)?,
+        };
+        let Some(mut stores) = stores else { return Ok(None) };
         let unfinished = std::mem::take(&mut stores.unfinished);
         let ended = core.start(stores, msgs, &progress)?;
         anyhow::Ok(Some((ended, unfinished)))

@@ -56,8 +56,9 @@ fn repeats_disorder_and_wrong_clocks_change_nothing() {
     let counted = |result: &str| {
         pipeline.metric(&format!("observatory_events_total{{result=\"{result}\"}}")).unwrap()
     };
-    // An archive that is slow to answer does not say which of the events it had.
-    assert_eq!(counted("accepted") + counted("repeated"), n_published);
+    // An archive that is slow to answer does not say which of the events it had, and what a slow
+    // broker did not confirm in time was published again.
+    assert!(counted("accepted") + counted("repeated") >= n_published);
 }
 
 #[test]
