@@ -72,9 +72,10 @@ fn wherever_the_pipeline_dies_every_event_counts_exactly_once() {
             }
             pipeline.crashed();
             let (postgres, mongo) = runtime().block_on(newest(&world));
+            // They are even if all that came had been there before.
             match ahead {
-                Ahead::Postgres => assert!(postgres > mongo, "{point}: {postgres}, {mongo}"),
-                Ahead::Mongo => assert!(mongo > postgres, "{point}: {postgres}, {mongo}"),
+                Ahead::Postgres => assert!(postgres >= mongo, "{point}: {postgres}, {mongo}"),
+                Ahead::Mongo => assert!(mongo >= postgres, "{point}: {postgres}, {mongo}"),
                 Ahead::Either => {}
             }
         }
