@@ -8,7 +8,7 @@ use pipeline::Tick;
 use pipeline::worker::Pipeline;
 use sinks::live::Live;
 
-use crate::engine::Msg;
+use crate::engine::{GRID, Msg, now};
 use crate::stores::Stores;
 
 /// How often progress is told.
@@ -65,6 +65,10 @@ pub(crate) fn restore(
         live.late = late;
         live.rejected = reader.rejections()?.into_iter().collect();
     }
+    // The tick is the next of the grid, and nobody is to be shown a moment that has not come. A clock
+    // that was set back is not waited for.
+    let ahead = Duration::from_micros(tick.saturating_sub(now()));
+    std::thread::sleep(ahead.min(GRID));
     if n > 0 {
         let seconds = started.elapsed().as_secs_f64();
         let per_second = n as f64 / seconds.max(1e-9);

@@ -506,6 +506,7 @@ fn retired_jobs_are_counted_on_in_the_totals() {
     service.client.send(&lines);
     let sent = now();
     let before = service.client.snapshot_with("it shows all", |it| it.as_of > Some(sent));
+    assert_eq!(before.jobs, 120, "what was sent by {sent} is not shown as of {:?}", before.as_of);
     let stats: Stats = service.client.get("/stats");
     let jobs = service.client.list("?limit=1000").items;
     service.stop();
