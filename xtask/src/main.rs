@@ -54,7 +54,8 @@ fn main() -> ExitCode {
 }
 
 fn test(full: bool, no_servers: bool) -> anyhow::Result<()> {
-    let mut args = vec!["test", "--locked", "--workspace"];
+    // All that is wrong is told in one run.
+    let mut args = vec!["test", "--locked", "--workspace", "--no-fail-fast"];
     if no_servers {
         args.extend(["--exclude", "e2e"]);
     } else {

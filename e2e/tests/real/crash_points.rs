@@ -63,6 +63,8 @@ fn wherever_the_pipeline_dies_every_event_counts_exactly_once() {
     pipeline.kill();
     for _ in 0..if full() { 3 } else { 1 } {
         for (point, ahead) in points() {
+            // One of them may be ahead since the point before, and what comes now be repeats.
+            let before = runtime().block_on(newest(&world));
             let mut pipeline = world.start_with("pipeline", &[("FAILPOINTS", &point)]);
             if point.starts_with("drain") {
                 until("it consumes", || {
@@ -72,10 +74,10 @@ fn wherever_the_pipeline_dies_every_event_counts_exactly_once() {
             }
             pipeline.crashed();
             let (postgres, mongo) = runtime().block_on(newest(&world));
-            // They are even if all that came had been there before.
+            let seen = format!("{point}: {before:?}, then {postgres} and {mongo}");
             match ahead {
-                Ahead::Postgres => assert!(postgres >= mongo, "{point}: {postgres}, {mongo}"),
-                Ahead::Mongo => assert!(mongo >= postgres, "{point}: {postgres}, {mongo}"),
+                Ahead::Postgres => assert!(mongo <= postgres.max(before.1), "{seen}"),
+                Ahead::Mongo => assert!(postgres <= mongo.max(before.0), "{seen}"),
                 Ahead::Either => {}
             }
         }
