@@ -1,32 +1,33 @@
-//! The dataflow, as its own logs show it.
+//! The dataflow, as its own logs show it: in this process, or passed on from the pipeline's.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri};
+use axum::http::Uri;
+use axum::response::{IntoResponse, Response};
 use contracts::Micros;
 use contracts::answers::{Dataflow, EdgeView, OperatorView};
-use pipeline::observed::{Edge, Flow, Operator, Seen};
+use pipeline::observed::{Edge, Flow, Observed, Operator};
 
 use crate::Api;
+use crate::neighbours::passed_on;
 use crate::params::Params;
 use crate::problem::Problem;
 use crate::reads::some_time;
 
-pub(crate) async fn dataflow(
-    State(api): State<Arc<Api>>,
-    uri: Uri,
-) -> Result<Json<Dataflow>, Problem> {
+pub(crate) async fn dataflow(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
     Params::of(&uri, &[])?;
     let Some(observed) = api.app.dataflow else {
-        let detail = "the dataflow is in the process of the pipeline, and can be seen where that is part of this one: `observatory up`";
-        return Err(Problem::new(StatusCode::NOT_FOUND, "not_here", detail).at(uri.path()));
+        let pipeline = api.app.neighbours.pipeline.as_deref();
+        return passed_on(pipeline, uri.path(), "pipeline", "--pipeline-url").await;
     };
-    Ok(Json(view(observed.seen(), api.app.views.as_of(), api.now())))
+    Ok(Json(view(observed, api.app.views.as_of(), api.now())).into_response())
 }
 
-fn view(seen: Seen, as_of: Micros, now: Micros) -> Dataflow {
+/// What is seen of a dataflow whose views are as of `as_of`, which is 0 before they are any.
+pub fn view(observed: &Observed, as_of: Micros, now: Micros) -> Dataflow {
+    let seen = observed.seen();
     let lag = if as_of > Micros(0) { (now.0 - as_of.0).max(0) as f64 / 1e6 } else { 0.0 };
     Dataflow {
         as_of: some_time(as_of),

@@ -26,6 +26,7 @@ mod health;
 mod history;
 mod jobs;
 mod metrics;
+mod neighbours;
 mod page;
 mod params;
 mod predecessor;
@@ -47,7 +48,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::routing::get;
-use axum::{Router, middleware};
+use axum::{Json, Router, middleware};
+use contracts::answers::Dataflow;
 use contracts::decode::MAX_BODY_BYTES;
 use contracts::{Micros, Reason};
 use ingress::submit::Submitter;
@@ -59,8 +61,9 @@ use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutLayer;
 
 pub use access::{Access, BadTokens, Scope, Tokens};
+pub use dataflow::view as dataflow_view;
 pub use detail::tell;
-pub use predecessor::Neighbours;
+pub use neighbours::Neighbours;
 pub use readers::Readers;
 pub use routes::policies;
 pub use server::{listen, serve};
@@ -99,7 +102,7 @@ pub struct App {
     pub dataflow: Option<&'static Observed>,
     /// Who may do what.
     pub access: Access,
-    /// Servers beside this one, which the predecessor's paths ask.
+    /// Servers beside this one, of which some paths pass on what they say.
     pub neighbours: Neighbours,
     /// How the stream of changes is paced.
     pub pace: Pace,
@@ -207,6 +210,15 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         .expose_headers([guard::CORRELATION_ID, LOCATION, RETRY_AFTER])
         .max_age(Duration::from_secs(600));
     (!origins.is_empty()).then(|| cors.allow_origin(origins))
+}
+
+/// What a pipeline answers beside its health: `dataflow`, as it is now.
+pub fn dataflow_router(dataflow: impl Fn() -> Dataflow + Clone + Send + Sync + 'static) -> Router {
+    let answer = move || {
+        let seen = dataflow();
+        async { Json(seen) }
+    };
+    Router::new().route("/api/v1/dataflow", get(answer))
 }
 
 /// What every role answers: whether it lives, whether it is ready, and its metrics.

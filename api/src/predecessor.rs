@@ -1,17 +1,12 @@
 //! Paths that the predecessor had: events of a job, and what Alertmanager and Prometheus say.
-//!
-//! The two are asked at the addresses that this process was started with; nothing in a request has a
-//! say in it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::http::Uri;
+use axum::response::Response;
 use contracts::answers::ArchivedEvent;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -19,22 +14,12 @@ use serde_json::{Value, json};
 use crate::Api;
 use crate::guard::hyphenated;
 use crate::jobs::{archived, bad_id};
+use crate::neighbours::passed_on;
 use crate::params::Params;
 use crate::problem::Problem;
 
 /// Events of an answer, as it always was.
 const EVENTS: usize = 50;
-
-/// How long a neighbour may take, as it always was, and how much it may say.
-const PATIENCE: Duration = Duration::from_secs(5);
-const MAX_BYTES: u64 = 5 << 20;
-
-/// Servers beside this one, by what their addresses begin with.
-#[derive(Clone, Debug, Default)]
-pub struct Neighbours {
-    pub alertmanager: Option<String>,
-    pub prometheus: Option<String>,
-}
 
 /// The last events of a job.
 pub(crate) async fn events(
@@ -72,47 +57,4 @@ pub(crate) async fn webhook(body: Bytes) -> Result<Json<Value>, Problem> {
     };
     tracing::info!(alerts = alerts.len(), "alerts were received");
     Ok(Json(json!({ "received": alerts.len() })))
-}
-
-/// What a neighbour answers, if it is JSON.
-async fn passed_on(
-    base: Option<&str>,
-    path: &str,
-    who: &'static str,
-    flag: &str,
-) -> Result<Response, Problem> {
-    let Some(base) = base else {
-        let detail = format!("no {who} is configured: give {flag}");
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_configured", detail));
-    };
-    let url = format!("{}{path}", base.trim_end_matches('/'));
-    let asked = tokio::task::spawn_blocking(move || ask(&url));
-    match asked.await {
-        Ok(Ok(body)) => Ok(([(CONTENT_TYPE, "application/json")], body).into_response()),
-        Ok(Err(ureq::Error::Timeout(_))) => {
-            let detail = format!("{who} took longer than {} s", PATIENCE.as_secs());
-            Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, "neighbour_slow", detail))
-        }
-        failed => {
-            // Its address stays here: it may have a password in it.
-            tracing::debug!(?failed, who, "a neighbour does not answer");
-            let detail = format!("{who} does not answer as it should: see that it runs");
-            Err(Problem::new(StatusCode::BAD_GATEWAY, "neighbour_away", detail))
-        }
-    }
-}
-
-fn ask(url: &str) -> Result<String, ureq::Error> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(PATIENCE))
-        .max_redirects(0)
-        .proxy(None)
-        .build()
-        .into();
-    let mut answer = agent.get(url).call()?;
-    let body = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string()?;
-    match serde_json::from_str::<&RawValue>(&body) {
-        Ok(_) => Ok(body),
-        Err(_) => Err(ureq::Error::BadUri("no JSON".to_owned())),
-    }
 }

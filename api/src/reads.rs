@@ -54,11 +54,11 @@ pub(crate) async fn snapshot(
     uri: Uri,
 ) -> Result<Json<Snapshot>, Problem> {
     Params::of(&uri, &[])?;
-    Ok(Json(api.snapshot()?))
+    Ok(Json(api.snapshot()?.over_queues()))
 }
 
 impl Api {
-    /// All views at the last grid time, once they are complete.
+    /// All views at the last grid time, once they are complete; with the latencies of single queues.
     fn snapshot(&self) -> Result<Snapshot, Problem> {
         self.recovered()?;
         let snapshot = self.app.views.snapshot();
@@ -122,17 +122,18 @@ fn grouping(by: &str) -> Result<Vec<Facet>, Problem> {
     by.split(',').map(facet).collect()
 }
 
-/// The latencies of the snapshot.
+/// The latencies of the snapshot, or those of a queue.
 pub(crate) async fn latency(
     State(api): State<Arc<Api>>,
     uri: Uri,
 ) -> Result<Json<Latencies>, Problem> {
-    let params = Params::of(&uri, &["type", "measure", "window"])?;
+    let params = Params::of(&uri, &["type", "queue", "measure", "window"])?;
     let measure = params.one_of::<Measure>("measure", &Measure::ALL.map(Measure::as_str))?;
     let window = params.one_of::<Window>("window", &Window::ALL.map(Window::as_str))?;
     let Snapshot { as_of, mut latency, .. } = api.snapshot()?;
     latency.retain(|row| {
         of_type(&params, row.job_type.as_deref())
+            && row.queue.as_deref() == params.text("queue")
             && measure.is_none_or(|measure| row.measure == measure)
             && window.is_none_or(|window| row.window == window)
     });

@@ -24,7 +24,7 @@ pub enum Views {
 pub(crate) type CellTexts = [String; 4];
 
 impl Views {
-    /// All views at the last grid time.
+    /// All views at the last grid time, with the latencies of single queues.
     pub(crate) fn snapshot(&self) -> Snapshot {
         match self {
             Views::Here(live) => read(live).snapshot(),
@@ -41,7 +41,7 @@ impl Views {
             }
         };
         let as_of = snapshot.as_of.filter(|at| *at > Micros(0));
-        (at, Snapshot { as_of, ..snapshot })
+        (at, Snapshot { as_of, ..snapshot }.over_queues())
     }
 
     /// What becomes of them from now on.

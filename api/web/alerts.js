@@ -2,7 +2,7 @@
 
 import { jobsAt } from "./address.js";
 import { read } from "./ask.js";
-import { el, show } from "./dom.js";
+import { el, show, wide } from "./dom.js";
 import { live, watch } from "./live.js";
 import { count, many, rounded, seconds, time } from "./words.js";
 
@@ -39,7 +39,7 @@ export function alertList(alerts) {
 }
 
 export function alertRows(alerts) {
-  return el("div", { class: "wide" }, el("table", { class: "alerts" },
+  return wide("Alerts", el("table", { class: "alerts" },
     el("thead", {}, el("tr", {}, [["State"], ["Alert"], ["About"], ["Value", "n"], ["Since", "n"]].map(([name, className]) => el("th", { scope: "col", class: className }, name)))),
     el("tbody", {}, alerts.slice().sort(order).map((alert) => el("tr", {}, el("td", {}, mark(alert)), el("td", {}, alert.alert), el("td", {}, about(alert)),
       el("td", { class: "n" }, value(alert)), el("td", { class: "n" }, since(alert)))))));

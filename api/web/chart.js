@@ -3,7 +3,7 @@
 //
 //   points: [{ at: ms, values: [n or null, …] }], series: [{ name, tone }]
 
-import { el, show, svg } from "./dom.js";
+import { el, show, svg, wide } from "./dom.js";
 import { shortClock, shortDay } from "./words.js";
 
 const HEIGHT = 180;
@@ -88,7 +88,7 @@ function lines({ points, series, x, y }) {
 export function chart({ kind, title, series, write, cell }) {
   const picture = el("div", { class: "picture" });
   const said = el("p", { class: "said", "aria-live": "off" });
-  const rows = el("details", { class: "rows" }, el("summary", {}, "Table"), el("div", { class: "wide" }));
+  const rows = el("details", { class: "rows" }, el("summary", {}, "Table"), wide("The values"));
   const node = el("figure", { class: "chart" }, el("figcaption", {}, title), said, picture, rows);
   let picked = null;
   let points = [];

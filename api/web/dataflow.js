@@ -1,7 +1,7 @@
 // The dataflow: its operators and the ways between them, what each holds and how busy it is.
 
 import { read } from "./ask.js";
-import { el, show } from "./dom.js";
+import { el, show, wide } from "./dom.js";
 import { graph } from "./graph.js";
 import { live } from "./live.js";
 import { count, seconds, time } from "./words.js";
@@ -49,8 +49,8 @@ export function dataflow(place) {
         el("div", {}, el("dt", {}, "Operators"), el("dd", {}, count(now.operators.length))), el("div", {}, el("dt", {}, "Records held"), el("dd", {}, count(records))),
         el("div", {}, el("dt", {}, "As of"), el("dd", {}, time(now.asOf)))),
       el("section", { class: "card" }, el("h2", {}, "The graph"), el("p", { class: "fine" }, "From left to right; a wider way has more records a second, a longer bar below a name is a busier operator."),
-        el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "The graph" }, graph(nodes, ways, `The dataflow: ${inside.length} operators and ${edges.length} ways; the table below has the same.`))),
-      el("section", { class: "card" }, el("h2", {}, "Operators"), el("div", { class: "wide" }, el("table", {},
+        wide("The graph", graph(nodes, ways, `The dataflow: ${inside.length} operators and ${edges.length} ways; the table below has the same.`))),
+      el("section", { class: "card" }, el("h2", {}, "Operators"), wide("Operators", el("table", {},
         el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Operator"), ["Busy", "Busy in all", "Turns", "Holds", "Waiting", "Bytes waiting"].map((name) => el("th", { scope: "col", class: "n" }, name)))),
         el("tbody", {}, listed.map((operator) => el("tr", { "data-key": operator.id }, el("th", { scope: "row" }, operator.name, el("small", {}, ` ${operator.id}`)),
           el("td", { class: "n" }, share(operator.id)), el("td", { class: "n" }, seconds(operator.busySeconds)), el("td", { class: "n" }, count(operator.activations)),
@@ -66,8 +66,8 @@ export function dataflow(place) {
       draw(now, rates(now, Date.now()));
     } catch (error) {
       if (ended) return;
-      if (!before) show(place, el("h1", {}, "Dataflow"), el("p", { class: "notice" }, error.status === 404 ? "The dataflow can not be seen from here: it is shown by the process that it runs in, `observatory up`." : `It can not be read: ${error.message}. Trying again.`));
-      if (error.status === 404) return;
+      if (!before) show(place, el("h1", {}, "Dataflow"), el("p", { class: "notice" }, error.code === "not_configured" ? "The dataflow runs in the process of the pipeline, and nobody has said where that is: give --pipeline-url." : `It can not be read: ${error.message}. Trying again.`));
+      if (error.code === "not_configured") return;
     }
     timer = setTimeout(refresh, AGAIN_MS);
   }

@@ -20,6 +20,9 @@ function make(node, attributes, children) {
 export const el = (tag, attributes, ...children) => make(document.createElement(tag), attributes, children);
 export const svg = (tag, attributes, ...children) => make(document.createElementNS(SVG, tag), attributes, children);
 
+// What may be wider than the page, and is then moved on its own, also by keys.
+export const wide = (label, ...children) => el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": label }, ...children);
+
 function same(old, now) {
   return old.nodeName === now.nodeName && (old.nodeType !== Node.ELEMENT_NODE || old.getAttribute("data-key") === now.getAttribute("data-key"));
 }

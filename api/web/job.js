@@ -3,7 +3,7 @@
 import { jobsAt } from "./address.js";
 import { read } from "./ask.js";
 import { copy } from "./copy.js";
-import { el, show } from "./dom.js";
+import { el, show, wide } from "./dom.js";
 import { pretty } from "./json.js";
 import { live, watchJobs } from "./live.js";
 import { timeline, took } from "./timeline.js";
@@ -53,7 +53,7 @@ function attemptMark({ state, finishedAt }) {
 }
 
 function attempts(job) {
-  return el("div", { class: "wide" }, el("table", {},
+  return wide("Attempts", el("table", {},
     el("thead", {}, el("tr", {}, [["Attempt"], ["State"], ["Worker"], ["Started", "n"], ["Ran", "n"], ["Error"]].map(([name, className]) => el("th", { scope: "col", class: className }, name)))),
     el("tbody", {}, job.attempts.map((attempt) => el("tr", {}, el("td", {}, attempt.attempt), el("td", {}, attemptMark(attempt)), el("td", {}, attempt.worker ?? "–"),
       el("td", { class: "n" }, time(attempt.startedAt, FINE)), el("td", { class: "n" }, took(attempt)),

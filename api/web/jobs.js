@@ -5,7 +5,7 @@
 
 import { address, go, jobAt } from "./address.js";
 import { read } from "./ask.js";
-import { el, show } from "./dom.js";
+import { el, show, wide } from "./dom.js";
 import { filterBar } from "./filter.js";
 import { live, watchJobs } from "./live.js";
 import { STATES, between, count, many, seconds, stateMark, time } from "./words.js";
@@ -78,7 +78,7 @@ export function jobs(place, at) {
       return el("p", { class: "nothing large" }, filtered ? "No job matches this filter. " : "No jobs yet. ",
         filtered ? el("a", { href: "/ui/jobs" }, "Show all jobs") : el("a", { href: "/ui/add" }, "Add the first"));
     }
-    return el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "Jobs" }, el("table", { class: trouble ? "list old" : "list" },
+    return wide("Jobs", el("table", { class: trouble ? "list old" : "list" },
       el("thead", {}, el("tr", {}, HEAD.map(([name, className, title]) => el("th", { scope: "col", class: className, title }, name)))),
       el("tbody", {}, list.items.map(row))));
   }

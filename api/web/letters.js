@@ -1,7 +1,7 @@
 // Dead letters: what was not accepted, why, and where it is.
 
 import { copy } from "./copy.js";
-import { el, show } from "./dom.js";
+import { el, show, wide } from "./dom.js";
 import { live, watch } from "./live.js";
 import { count, time } from "./words.js";
 
@@ -25,7 +25,7 @@ export function letters(place) {
       el("p", {}, el("strong", {}, count(total)), total === 1 ? " delivery was" : " deliveries were", " not accepted, as of ", time(views.asOf), ". They are kept byte for byte in the queue ", el("code", {}, "jobs.failed.validation"), ", each with its reason, where a broker is used."),
       reasons.length === 0
         ? el("section", { class: "card" }, el("p", { class: "nothing large" }, el("span", { class: "good" }, "✓ "), "Everything that came was accepted."))
-        : el("section", { class: "card" }, el("div", { class: "wide" }, el("table", {},
+        : el("section", { class: "card" }, wide("Reasons", el("table", {},
           el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Reason"), el("th", { scope: "col", class: "n" }, "Letters"), el("th", { scope: "col", class: "share" }, "Share"), el("th", { scope: "col" }, "What it means"), el("th", { scope: "col" }, "To see them"))),
           el("tbody", {}, reasons.map(([reason, n]) => el("tr", { "data-key": reason }, el("th", { scope: "row", class: "mono" }, reason), el("td", { class: "n" }, count(n)),
             el("td", { class: "share" }, el("meter", { min: 0, max: total, value: n, "aria-label": `${reason}, share` })), el("td", {}, REASONS[reason] ?? ""),

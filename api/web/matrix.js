@@ -1,7 +1,7 @@
 // Where jobs are: an attribute against the states. Each number is a link to its jobs.
 
 import { adjust, jobsAt } from "./address.js";
-import { el } from "./dom.js";
+import { el, wide } from "./dom.js";
 import { STATES, count } from "./words.js";
 
 const ATTRIBUTES = ["type", "queue", "worker"];
@@ -29,7 +29,7 @@ export function matrix(views, params) {
       el("div", { class: "choice", role: "group", "aria-label": "By" }, ATTRIBUTES.map((name) =>
         el("button", { type: "button", "aria-pressed": String(name === by), onclick: () => adjust({ by: name === "type" ? "" : name }) }, name)))),
     shown.length === 0 && el("p", { class: "nothing" }, "No job is here."),
-    shown.length > 0 && el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": `Jobs by ${by} and state` }, el("table", { class: "matrix" },
+    shown.length > 0 && wide(`Jobs by ${by} and state`, el("table", { class: "matrix" },
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, by), STATES.map(head), el("th", { scope: "col", class: "n" }, "All"))),
       el("tbody", {}, shown.map(([value, jobs]) => el("tr", { "data-key": value },
         el("th", { scope: "row", class: "mono" }, value === "" ? el("i", {}, `no ${by}`) : value),

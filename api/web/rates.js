@@ -1,7 +1,7 @@
 // Throughput and latency by job type, over a window.
 
 import { adjust, jobsAt } from "./address.js";
-import { el, svg } from "./dom.js";
+import { el, svg, wide } from "./dom.js";
 import { count, edge, millis, seconds } from "./words.js";
 
 const MINUTES = { "1m": 1, "5m": 5, "15m": 15, "1h": 60 };
@@ -43,7 +43,7 @@ export function throughputs(views, params) {
     el("div", { class: "heading" }, el("h2", {}, "Throughput"),
       choice("Window", Object.keys(MINUTES), window, (name) => adjust({ rate: name === "1m" ? "" : name }))),
     rows.length === 0 && el("p", { class: "nothing" }, `Nothing was created or ended within ${window}: choose a longer window, or wait.`),
-    rows.length > 0 && el("div", { class: "wide" }, el("table", {},
+    rows.length > 0 && wide("Throughput", el("table", {},
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Type"), ["Created", "Ended", "Failed", "Per second"].map((name) => el("th", { scope: "col", class: "n" }, name)))),
       el("tbody", {}, most(rows, (row) => row.created + row.finished).map(({ type, created, finished, failed }) => el("tr", { "data-key": type ?? "" }, named(type),
         el("td", { class: "n" }, link({ type, createdAfter: from }, created)),
@@ -69,7 +69,7 @@ export function latencies(views, params) {
       choice("Measure", Object.keys(MEASURES), measure, (name) => adjust({ measure: name === "run" ? "" : name })),
       choice("Window", windows, window, (name) => adjust({ window: name === "5m" ? "" : name }))),
     rows.length === 0 && el("p", { class: "nothing" }, "No job ended in this window: choose a longer one, or wait."),
-    rows.length > 0 && el("div", { class: "wide" }, el("table", {},
+    rows.length > 0 && wide("Latency", el("table", {},
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Type"), el("th", { scope: "col", class: "n" }, "Samples"),
         ["p50", "p95", "p99", "max"].map((name) => el("th", { scope: "col", class: "n" }, name)), el("th", { scope: "col", class: "spread" }, "p50 – p95 – p99"))),
       el("tbody", {}, shown.map((row) => el("tr", { "data-key": row.type ?? "" }, named(row.type),

@@ -110,6 +110,14 @@ pub struct Snapshot {
     pub skewed: u64,
 }
 
+impl Snapshot {
+    /// As it is told: without the latencies of single queues.
+    pub fn over_queues(mut self) -> Snapshot {
+        self.latency.retain(|row| row.queue.is_none());
+        self
+    }
+}
+
 /// What changed since the last snapshot or delta, as absolute values.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -142,6 +150,12 @@ pub struct Delta {
 impl Delta {
     /// Ids in a delta. It bounds what one tick sends to every client; a list shows fewer rows.
     pub const MAX_CHANGED_JOBS: usize = 200;
+
+    /// As it is told: without the latencies of single queues.
+    pub fn over_queues(mut self) -> Delta {
+        self.latency.retain(|row| row.queue.is_none());
+        self
+    }
 }
 
 /// A cell of the cube: the jobs that share these four. An absent attribute is `""`.
@@ -166,6 +180,10 @@ pub struct LatencyRow {
     /// Null over all types.
     #[serde(rename = "type")]
     pub job_type: Option<String>,
+    /// The jobs of this queue only; left out over all queues. Rows with it are asked for, and are
+    /// neither in a snapshot nor in a delta of the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
     pub window: Window,
     pub samples: u64,
     pub p50: f64,

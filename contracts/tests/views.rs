@@ -119,6 +119,7 @@ fn a_snapshot_has_every_key_and_a_delta_only_what_changed() {
         latency: vec![LatencyRow {
             measure: Measure::Run,
             job_type: None,
+            queue: None,
             window: Window::M5,
             samples: 12,
             p50: 0.412,

@@ -5,7 +5,7 @@
 //!   loadgen ──▶ queue ──▶ pipeline ──▶ PostgreSQL, MongoDB, Redis      how fast, from a full queue
 //!                 └─▶ bare consumer      ├─ bare upserts of the same rows
 //!                                        └─ bare inserts of the same events
-//!   loadgen at 5,000/s ──▶ …  from delivery to ack, and from publish to what Redis shows
+//!   5,000/s ──▶ …  from delivery to ack, and from publish to what Redis and the API's stream show
 //! ```
 //!
 //! All servers are on this machine and take its cores, so what counts are the ratios. PostgreSQL runs
@@ -41,6 +41,10 @@ const BATCH: usize = 1_000;
 /// Events a second, where the time of each is measured.
 const PER_SECOND: u32 = 5_000;
 const SECONDS: u32 = 20;
+
+/// For the paces above it, and what is no longer live.
+const BREAKING_SECONDS: u32 = 10;
+const BROKEN: Duration = Duration::from_secs(1);
 
 struct Servers {
     broker: Broker,
@@ -103,15 +107,15 @@ impl World {
         std::fs::read_to_string(journal).unwrap().lines().map(str::to_owned).collect()
     }
 
-    fn pipeline(&self) -> Running {
+    fn role(&self, role: &str) -> Running {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let listen = format!("127.0.0.1:{port}");
-        let child = self.command(&["pipeline", "--listen", &listen]).spawn().unwrap();
+        let child = self.command(&[role, "--listen", &listen]).spawn().unwrap();
         Running { child, listen }
     }
 }
 
-/// A pipeline, killed when dropped.
+/// A role, killed when dropped.
 struct Running {
     child: Child,
     listen: String,
@@ -184,7 +188,7 @@ async fn main() {
         let world = servers.world();
         let bodies = world.fill(jobs);
         let n = bodies.len();
-        let pipeline = world.pipeline();
+        let pipeline = world.role("pipeline");
         let through = pipeline.takes(n);
         drop(pipeline);
         let (rows, upserts) = bare_upserts(&world.postgres).await;
@@ -203,7 +207,7 @@ async fn main() {
     println!("bare inserts of the same events: {inserts:.0} events/s");
     let slowest = consumption.min(upserts).min(inserts);
     println!("ratio to the slowest bare stage: {:.2}", through / slowest);
-    at_a_steady_pace(&servers).await;
+    at_steady_paces(&servers).await;
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -321,14 +325,29 @@ async fn bare_inserts(url: &str, bodies: &[String]) -> Duration {
     began.elapsed()
 }
 
-/// What an event waits for at 5,000 a second: for its ack, and until Redis shows its job.
-async fn at_a_steady_pace(servers: &Servers) {
+/// What events waited for at a steady pace.
+struct Paced {
+    pipeline: Running,
+    /// From publish until Redis shows the job, and until a reader of the API's stream does; sorted.
+    redis: Vec<Duration>,
+    stream: Vec<Duration>,
+}
+
+/// The value at this quantile.
+fn at(quantile: f64, sorted: &[Duration]) -> u128 {
+    sorted[(quantile * (sorted.len() - 1) as f64) as usize].as_millis()
+}
+
+/// Publishes events, each of which makes a job: the n-th is shown where n are known.
+async fn at_a_pace(servers: &Servers, per_second: u32, seconds: u32) -> Paced {
     let world = servers.world();
     let client = redis::Client::open(&*world.redis).unwrap();
     let mut redis = client.get_multiplexed_async_connection().await.unwrap();
     redis::cmd("FLUSHALL").exec_async(&mut redis).await.unwrap();
-    let pipeline = world.pipeline();
-    while pipeline.metric("observatory_broker_sessions_total").unwrap_or(0.0) == 0.0 {
+    let (pipeline, api) = (world.role("pipeline"), world.role("api"));
+    while pipeline.metric("observatory_broker_sessions_total").unwrap_or(0.0) == 0.0
+        || ureq::get(format!("http://{}/api/v1/snapshot", api.listen)).call().is_err()
+    {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let publisher = ingress::amqp::Publisher::start(ingress::amqp::publisher::Config::new(
@@ -338,9 +357,8 @@ async fn at_a_steady_pace(servers: &Servers) {
     let mut state = publisher.state();
     state.wait_for(|state| *state == ingress::amqp::State::Connected).await.unwrap();
 
-    // Each event makes a job: the n-th is shown when Redis knows n.
-    let n = PER_SECOND * SECONDS;
-    let watch = tokio::spawn(async move {
+    let n = per_second * seconds;
+    let in_redis = tokio::spawn(async move {
         let mut seen = Vec::new();
         let mut known = 0_u32;
         while known < n {
@@ -353,41 +371,87 @@ async fn at_a_steady_pace(servers: &Servers) {
         }
         seen
     });
+    let stream = format!("http://{}/api/v1/stream", api.listen);
+    let in_stream = tokio::task::spawn_blocking(move || read_stream(&stream, n));
     let began = Instant::now();
     let mut publishes = tokio::task::JoinSet::new();
     let mut published = Vec::new();
     for i in 0..n {
-        let due = began + Duration::from_secs_f64(f64::from(i) / f64::from(PER_SECOND));
+        let due = began + Duration::from_secs_f64(f64::from(i) / f64::from(per_second));
         if due > Instant::now() {
             tokio::time::sleep_until(due.into()).await;
         }
-        published.push(Instant::now());
+        // Who publishes late has waited, too.
+        published.push(due);
         let (publisher, message) = (publisher.clone(), created(i));
         publishes.spawn(async move { publisher.publish(message).await });
         while publishes.try_join_next().is_some() {}
     }
     publishes.join_all().await.into_iter().for_each(|published| published.unwrap());
-    let seen = watch.await.unwrap();
-    let mut waits: Vec<Duration> = published
-        .iter()
-        .enumerate()
-        .map(|(i, at)| {
-            let shown = seen.partition_point(|(known, _)| (*known as usize) <= i);
-            seen[shown].1.duration_since(*at)
-        })
-        .collect();
-    waits.sort_unstable();
-    let wait = |quantile: f64| waits[(quantile * (waits.len() - 1) as f64) as usize].as_millis();
+    let waits = |seen: Vec<(u32, Instant)>| {
+        let mut waits: Vec<Duration> = published
+            .iter()
+            .enumerate()
+            .map(|(i, at)| {
+                let shown = seen.partition_point(|(known, _)| (*known as usize) <= i);
+                seen[shown].1.duration_since(*at)
+            })
+            .collect();
+        waits.sort_unstable();
+        waits
+    };
+    let (redis, stream) = (waits(in_redis.await.unwrap()), waits(in_stream.await.unwrap()));
+    Paced { pipeline, redis, stream }
+}
+
+/// How many jobs a reader of the stream knows of, and since when, until they are `n`.
+fn read_stream(url: &str, n: u32) -> Vec<(u32, Instant)> {
+    let answer = ureq::get(url).call().unwrap();
+    let lines = std::io::BufReader::new(answer.into_body().into_reader());
+    let mut seen: Vec<(u32, Instant)> = Vec::new();
+    for line in std::io::BufRead::lines(lines) {
+        let line = line.unwrap();
+        let Some(data) = line.strip_prefix("data:") else { continue };
+        let data: serde_json::Value = serde_json::from_str(data).unwrap();
+        let jobs = u32::try_from(data["jobs"].as_u64().unwrap_or(0)).unwrap();
+        if seen.last().is_none_or(|(known, _)| *known < jobs) {
+            seen.push((jobs, Instant::now()));
+        }
+        if jobs >= n {
+            break;
+        }
+    }
+    seen
+}
+
+/// What an event waits for at 5,000 a second, and the pace at which the stream falls behind.
+async fn at_steady_paces(servers: &Servers) {
+    let paced = at_a_pace(servers, PER_SECOND, SECONDS).await;
     println!(
         "at {PER_SECOND} events/s, from delivery to ack: p50 <= {:.1} ms, p99 <= {:.1} ms",
-        pipeline.ack_ms(0.5),
-        pipeline.ack_ms(0.99)
+        paced.pipeline.ack_ms(0.5),
+        paced.pipeline.ack_ms(0.99)
     );
-    println!(
-        "at {PER_SECOND} events/s, from publish to what Redis shows: p50 {} ms, p99 {} ms",
-        wait(0.5),
-        wait(0.99)
-    );
+    for (until, waits) in
+        [("what Redis shows", &paced.redis), ("what a reader of the stream sees", &paced.stream)]
+    {
+        println!(
+            "at {PER_SECOND} events/s, from publish to {until}: p50 {} ms, p99 {} ms",
+            at(0.5, waits),
+            at(0.99, waits)
+        );
+    }
+    drop(paced);
+    for per_second in (2..).map(|step| PER_SECOND / 2 * (step + 1)) {
+        let paced = at_a_pace(servers, per_second, BREAKING_SECONDS).await;
+        let (p50, p99) = (at(0.5, &paced.stream), at(0.99, &paced.stream));
+        println!(
+            "at {per_second} events/s, from publish to the stream: p50 {p50} ms, p99 {p99} ms"
+        );
+        if p99 > BROKEN.as_millis() {
+            break;
+        }
+    }
 }
 
 /// The creation of the n-th job.

@@ -1,4 +1,5 @@
-//! Real servers for tests: RabbitMQ, PostgreSQL, Redis and MongoDB, private to one process.
+//! Real servers for tests: RabbitMQ, PostgreSQL, Redis and MongoDB, and Chromium, private to one
+//! process.
 //!
 //! ```text
 //!   test ──▶ Servers::shared() ──▶ one broker      ──▶ a vhost of its own
@@ -28,6 +29,7 @@
 //! end of the server's log. They block, also when called from a future.
 
 mod broker;
+mod browser;
 mod error;
 mod home;
 mod management;
@@ -43,6 +45,7 @@ mod wait;
 mod watch;
 
 pub use broker::Broker;
+pub use browser::Browsers;
 pub use management::{Queue, Vhost};
 pub use mongo::Mongo;
 pub use postgres::Postgres;

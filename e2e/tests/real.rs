@@ -29,6 +29,8 @@ mod leftovers;
 mod mongo;
 #[path = "real/order.rs"]
 mod order;
+#[path = "real/page.rs"]
+mod page;
 #[path = "real/poison.rs"]
 mod poison;
 #[path = "real/postgres.rs"]

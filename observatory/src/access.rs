@@ -32,13 +32,19 @@ pub(crate) struct Beside {
     /// Prometheus, as http://HOST:9090, for /proxy/targets.
     #[arg(long, env = "OBSERVATORY_PROMETHEUS_URL", hide_env_values = true, value_name = "URL")]
     prometheus_url: Option<String>,
+    /// Where the pipeline tells its health, as http://HOST:9100, for /api/v1/dataflow where it is
+    /// a process of its own.
+    #[arg(long, env = "OBSERVATORY_PIPELINE_URL", hide_env_values = true, value_name = "URL")]
+    pipeline_url: Option<String>,
 }
 
 impl Beside {
     pub(crate) fn neighbours(&self) -> Neighbours {
-        let (alertmanager, prometheus) =
-            (self.alertmanager_url.clone(), self.prometheus_url.clone());
-        Neighbours { alertmanager, prometheus }
+        Neighbours {
+            alertmanager: self.alertmanager_url.clone(),
+            prometheus: self.prometheus_url.clone(),
+            pipeline: self.pipeline_url.clone(),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use api::{App, Hosts, Pace, Readiness, Views};
-use contracts::{Micros, Reason};
+use contracts::Reason;
 use ingress::submit::{SubmitError, Submitter};
 use sinks::mongo::Archive;
 use sinks::redis::View;
@@ -75,7 +75,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         neighbours: args.beside.neighbours(),
         pace: Pace::default(),
         demo: false,
-        clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),
+        clock: Arc::new(engine::clock),
         hosts: Hosts::bound_to(address),
         instance: format!("{}", std::process::id()),
     };

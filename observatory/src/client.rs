@@ -13,6 +13,8 @@ pub(crate) struct Client {
     agent: ureq::Agent,
     /// Without a slash at the end.
     base: String,
+    /// `Bearer` and a token, where one is asked for.
+    authorization: Option<String>,
 }
 
 /// Why a role did not answer as it should.
@@ -59,7 +61,12 @@ impl Client {
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE))
             .build();
-        Some(Client { agent: agent.into(), base })
+        Some(Client { agent: agent.into(), base, authorization: None })
+    }
+
+    /// The same with a token, which is said with everything that is asked.
+    pub(crate) fn with_token(self, token: Option<&str>) -> Client {
+        Client { authorization: token.map(|token| format!("Bearer {token}")), ..self }
     }
 
     /// The answer to a GET.
@@ -78,8 +85,11 @@ impl Client {
     /// Whatever is answered to a GET.
     pub(crate) fn ask(&self, path: &str) -> Result<Answer, Error> {
         let url = format!("{}{path}", self.base);
-        let asked = self.agent.get(&url).call();
-        answer(url, asked)
+        let mut request = self.agent.get(&url);
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        answer(url, request.call())
     }
 
     /// Whatever is answered to a POST of JSON with these headers.
@@ -91,6 +101,9 @@ impl Client {
     ) -> Result<Answer, Error> {
         let url = format!("{}{path}", self.base);
         let mut request = self.agent.post(&url).header("content-type", "application/json");
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

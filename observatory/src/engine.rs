@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use contracts::Reason;
+use contracts::{Micros, Reason};
 use ingress::ledger::Ledger;
 use ingress::submit::{Delivery, Receipt, Submitted};
 use pipeline::aside::{Aside, Heard};
@@ -324,6 +324,11 @@ fn hear(aside: Aside, tick: Tick, foreign: &mut Foreign, commit: &mut Commit) {
         Aside::Newest(at) => commit.newest = commit.newest.max(Some(at)),
         Aside::Rejected(reason, n) => *commit.rejected.entry(reason).or_default() += n,
     }
+}
+
+/// The same as a time of the contract.
+pub(crate) fn clock() -> Micros {
+    Micros(i64::try_from(now()).unwrap_or(i64::MAX))
 }
 
 /// µs since the epoch, by the clock of the machine.

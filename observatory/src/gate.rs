@@ -47,6 +47,9 @@ pub(crate) struct Args {
     #[arg(long, env = "OBSERVATORY_WORKER", default_value = "http://127.0.0.1:8000",
         value_name = "URL", value_parser = client)]
     worker: Client,
+    /// A token that may write, where gateway and API ask for one.
+    #[arg(long, env = "OBSERVATORY_TOKEN", hide_env_values = true)]
+    token: Option<String>,
     /// Be done within so long; what is not so by then has failed.
     #[arg(long, env = "OBSERVATORY_WITHIN", default_value = "60s", value_name = "TIME", value_parser = cli::duration)]
     within: Duration,
@@ -102,18 +105,34 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Where the roles are.
+struct Places {
+    gateway: Client,
+    api: Client,
+    pipeline: Client,
+    worker: Client,
+}
+
 fn gate(args: &Args, runtime: &Handle, deadline: Deadline) -> anyhow::Result<Findings> {
     let mut findings = Findings::default();
+    let with_token = |client: &Client| client.clone().with_token(args.token.as_deref());
+    let at = Places {
+        gateway: with_token(&args.gateway),
+        api: with_token(&args.api),
+        // They ask nobody for a token.
+        pipeline: args.pipeline.clone(),
+        worker: args.worker.clone(),
+    };
     let roles = [
-        ("gateway", &args.gateway),
-        ("pipeline", &args.pipeline),
-        ("worker", &args.worker),
-        ("api", &args.api),
+        ("gateway", &at.gateway),
+        ("pipeline", &at.pipeline),
+        ("worker", &at.worker),
+        ("api", &at.api),
     ];
     for (role, client) in roles {
         roles::check(&mut findings, role, client, deadline);
     }
     let stores = stores::Stores::new(&args.urls, runtime)?;
-    journey::check(&mut findings, args, &stores, deadline);
+    journey::check(&mut findings, &at, &stores, deadline);
     Ok(findings)
 }

@@ -81,7 +81,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         neighbours: Neighbours::default(),
         pace: Pace::default(),
         demo: false,
-        clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),
+        clock: Arc::new(engine::clock),
         hosts: Hosts::bound_to(address),
         instance: format!("{}", std::process::id()),
     };

@@ -11,11 +11,12 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use api::Readiness;
+use axum::Router;
 use pipeline::cluster::Gone;
 use sinks::live::Live;
 use sinks::mongo::Archive;
@@ -23,8 +24,8 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 
 use crate::cluster::{Cluster, Place};
-use crate::core::Core;
-use crate::engine::{GRID, Msg};
+use crate::core::{Core, OBSERVED};
+use crate::engine::{self, GRID, Msg};
 use crate::http::{self, Server};
 use crate::intake;
 use crate::member::Member;
@@ -75,7 +76,8 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
     let listener = http::bind(args.listen)?;
     let (readiness, ready) = watch::channel(Readiness::Starting { recovered: 0, of: 0 });
     let metrics = Metrics::new()?;
-    let router = api::health_router(ready, metrics.registry.clone());
+    let live = Arc::new(RwLock::new(Live::new(GRID.as_micros() as u64)));
+    let router = api::health_router(ready, metrics.registry.clone()).merge(dataflow(&live));
     tracing::info!("health and metrics on http://{}", listener.local_addr()?);
     let mut server = Server::start(listener, router);
 
@@ -98,7 +100,7 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
         }
         place => {
             let cluster = place.map(|place| (place, Arc::clone(&told)));
-            let core = first(args, rules, redis, cluster, inbox.clone(), metrics.clone());
+            let core = first(args, rules, redis, cluster, inbox.clone(), metrics.clone(), live);
             let (backing, progress) = (Backing::Servers { postgres, archive }, readiness.clone());
             tokio::task::spawn_blocking(move || match backing.open(&progress)? {
                 Some(stores) => core.start(stores, msgs, &progress).map(Some),
@@ -149,6 +151,15 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
     }
 }
 
+/// Shows the part of the dataflow that is in this process.
+fn dataflow(live: &Arc<RwLock<Live>>) -> Router {
+    let live = Arc::clone(live);
+    api::dataflow_router(move || {
+        let as_of = live.read().unwrap_or_else(PoisonError::into_inner).as_of();
+        api::dataflow_view(&OBSERVED, as_of, engine::clock())
+    })
+}
+
 /// A pipeline that writes: alone, or the first of its cluster.
 fn first(
     args: &Args,
@@ -157,10 +168,11 @@ fn first(
     cluster: Option<(Place, Gone)>,
     inbox: Sender<Msg>,
     metrics: Metrics,
+    live: Arc<RwLock<Live>>,
 ) -> Core {
     Core {
         inbox,
-        live: Arc::new(RwLock::new(Live::new(GRID.as_micros() as u64))),
+        live,
         metrics,
         n_workers: args.workers,
         rules,

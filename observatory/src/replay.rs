@@ -221,7 +221,8 @@ impl Replay {
             }
         }
         let as_of = (self.n_facts > 0).then_some(Micros(clock as i64));
-        Ok(Snapshot { rejected: self.rejected, ..self.reading.snapshot(as_of) })
+        let snapshot = self.reading.snapshot(as_of).over_queues();
+        Ok(Snapshot { rejected: self.rejected, ..snapshot })
     }
 }
 

@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use api::{App, Hosts, Pace, Readiness, Views};
-use contracts::Micros;
 use ingress::amqp::events::Events;
 use ingress::submit::{SubmitError, Submitter};
 use ingress::work::Work;
@@ -149,7 +148,7 @@ async fn serve(
         neighbours: args.beside.neighbours(),
         pace: Pace::default(),
         demo: args.demo,
-        clock: Arc::new(|| Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX))),
+        clock: Arc::new(engine::clock),
         hosts: Hosts::bound_to(address),
         instance: format!("{}", std::process::id()),
     };

@@ -52,6 +52,9 @@ pub(crate) struct Args {
     /// The API, to be compared too: http://HOST:PORT
     #[arg(long, env = "OBSERVATORY_API", value_name = "URL")]
     api: Option<String>,
+    /// A token that may read, where the API asks for one.
+    #[arg(long, env = "OBSERVATORY_TOKEN", hide_env_values = true)]
+    token: Option<String>,
     /// What `loadgen --journal` wrote: each of its events must be archived.
     #[arg(long, env = "OBSERVATORY_JOURNAL", value_name = "FILE")]
     journal: Option<PathBuf>,
@@ -101,6 +104,7 @@ fn verify(args: &Args, runtime: &Handle) -> anyhow::Result<Vec<Check>> {
         (args.urls.postgres()?, args.urls.redis()?, args.urls.mongodb()?);
     let broker = args.urls.rabbitmq_if_given()?;
     let api = args.api.as_deref().map(api::client).transpose()?;
+    let api = api.map(|api| api.with_token(args.token.as_deref()));
     let read = |confirmed: &Path| Journal::read(confirmed, args.attempts.as_deref());
     let mut journal = args.journal.as_deref().map(read).transpose()?;
 

@@ -20,11 +20,14 @@ use crate::views::sliding::Facet;
 use crate::views::throughput::{Rates, Throughput};
 use crate::{Diff, Tick};
 
+/// Job type, queue, measure and window of a latency.
+type LatencyKey = (Facet, Facet, Measure, Window);
+
 /// The views as they stand.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     counts: HashMap<Cell, Diff>,
-    latency: HashMap<(Facet, Measure, Window), Quantiles>,
+    latency: HashMap<LatencyKey, Quantiles>,
     throughput: HashMap<(Facet, Window), Rates>,
     alerts: BTreeMap<(String, BTreeMap<String, String>), Alert>,
 }
@@ -48,7 +51,7 @@ impl Reading {
         replace(
             &mut self.latency,
             updates.iter().map(|(row, _, diff)| {
-                ((row.job_type, row.measure, row.window), row.quantiles, *diff)
+                ((row.job_type, row.queue, row.measure, row.window), row.quantiles, *diff)
             }),
         );
     }
@@ -87,7 +90,8 @@ impl Reading {
         self.counts.iter().map(|(cell, n)| (cell, *n as u64))
     }
 
-    /// All views as rows, sorted, at `as_of`; what is not a view of the dataflow is left empty.
+    /// All views as rows, sorted, at `as_of`, with the latencies of single queues; what is not a
+    /// view of the dataflow is left empty.
     pub fn snapshot(&self, as_of: Option<Micros>) -> Snapshot {
         let mut snapshot = Snapshot { as_of, jobs: self.jobs(), ..Snapshot::default() };
         for (cell, jobs) in self.cells() {
@@ -110,7 +114,8 @@ impl Reading {
         snapshot.totals.sort();
         snapshot.latency.extend(self.latency.iter().map(latency_row));
         snapshot.latency.sort_by(|a, b| {
-            (a.measure, &a.job_type, a.window).cmp(&(b.measure, &b.job_type, b.window))
+            let (one, other) = ((a.measure, &a.job_type), (b.measure, &b.job_type));
+            one.cmp(&other).then((&a.queue, a.window).cmp(&(&b.queue, b.window)))
         });
         snapshot.throughput.extend(self.throughput.iter().map(throughput_row));
         snapshot.throughput.sort();
@@ -135,13 +140,14 @@ fn replace<K: Eq + Hash, V: PartialEq>(
 }
 
 fn latency_row(
-    (&(job_type, measure, window), quantiles): (&(Facet, Measure, Window), &Quantiles),
+    (&(job_type, queue, measure, window), quantiles): (&LatencyKey, &Quantiles),
 ) -> LatencyRow {
     let seconds = |bucket| middle(bucket) as f64 / 1e6;
     let [p50, p90, p95, p99, p999] = quantiles.at.map(seconds);
     LatencyRow {
         measure,
         job_type: job_type.map(|name| name.to_string()),
+        queue: queue.map(|name| name.to_string()),
         window,
         samples: quantiles.samples,
         p50,

@@ -321,7 +321,7 @@ fn add_counts(delta: &mut Delta, cells: &BTreeMap<Cell, Diff>) {
 /// The views that move at grid times only, so that what a batch has of them is at its last one.
 fn add_coarse(delta: &mut Delta, batch: &Batch) {
     let latency = last(batch.latency.iter().map(|(row, tick, diff)| {
-        ((row.measure, row.job_type, row.window), row.quantiles, *tick, *diff)
+        ((row.measure, row.job_type, row.queue, row.window), row.quantiles, *tick, *diff)
     }));
     let throughput = last(
         batch
@@ -331,11 +331,11 @@ fn add_coarse(delta: &mut Delta, batch: &Batch) {
     );
     let mut now = Reading::default();
     let text = |name: Option<pipeline::name::Name>| name.map(|name| name.to_string());
-    for ((measure, job_type, window), quantiles) in latency {
+    for ((measure, job_type, queue, window), quantiles) in latency {
         match quantiles {
             Some(quantiles) => {
                 now.add_latency(&vec![(
-                    Latency { job_type, measure, window, quantiles },
+                    Latency { job_type, queue, measure, window, quantiles },
                     batch.upper,
                     1,
                 )]);
@@ -343,6 +343,7 @@ fn add_coarse(delta: &mut Delta, batch: &Batch) {
             None => delta.latency.push(LatencyRow {
                 measure,
                 job_type: text(job_type),
+                queue: text(queue),
                 window,
                 samples: 0,
                 p50: 0.0,

@@ -57,6 +57,8 @@ pub struct Entry {
 
 type CountKey = (State, String, String, String);
 type TotalKey = (State, String);
+/// With type and queue, each of which may be all of them.
+type LatencyKey = (Measure, Option<String>, Option<String>, Window);
 
 /// The views at two moments: a grid time, and the counts at a tick after it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,7 +67,7 @@ pub struct Folded {
     grid_time: Tick,
     counts: BTreeMap<CountKey, u64>,
     totals: BTreeMap<TotalKey, u64>,
-    latency: BTreeMap<(Measure, Option<String>, Window), LatencyRow>,
+    latency: BTreeMap<LatencyKey, LatencyRow>,
     throughput: BTreeMap<(Option<String>, Window), ThroughputRow>,
     alerts: BTreeMap<(String, BTreeMap<String, String>), AlertRow>,
     /// `jobs`, `skewed`, `late` and `rejected`, at the grid time.
@@ -114,7 +116,8 @@ impl Folded {
         replace(&mut self.counts, counts, |jobs| *jobs == 0);
         replace(&mut self.totals, totals, |jobs| *jobs == 0);
         let latency = delta.latency.into_iter();
-        let latency = latency.map(|row| ((row.measure, row.job_type.clone(), row.window), row));
+        let latency = latency
+            .map(|row| ((row.measure, row.job_type.clone(), row.queue.clone(), row.window), row));
         replace(&mut self.latency, latency, |row| row.samples == 0);
         let throughput = delta.throughput.into_iter();
         let throughput = throughput.map(|row| ((row.job_type.clone(), row.window), row));
@@ -144,7 +147,7 @@ impl Folded {
         Position { tick: self.grid_time, ..self.at }
     }
 
-    /// All views at the last grid time.
+    /// All views at the last grid time, with the latencies of single queues.
     pub fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot {
             as_of: Some(micros(self.grid_time)),

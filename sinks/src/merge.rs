@@ -10,7 +10,9 @@ pub fn merge(delta: &mut Delta, later: Delta) {
     rows(&mut delta.counts, later.counts, |row| {
         (row.state, row.job_type.clone(), row.queue.clone(), row.worker.clone())
     });
-    rows(&mut delta.latency, later.latency, |row| (row.measure, row.job_type.clone(), row.window));
+    rows(&mut delta.latency, later.latency, |row| {
+        (row.measure, row.job_type.clone(), row.queue.clone(), row.window)
+    });
     rows(&mut delta.throughput, later.throughput, |row| (row.job_type.clone(), row.window));
     rows(&mut delta.alerts, later.alerts, |row| (row.alert.clone(), row.labels.clone()));
     rows(&mut delta.totals, later.totals, |row| (row.state, row.job_type.clone()));

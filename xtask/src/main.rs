@@ -76,7 +76,8 @@ fn test(full: bool, no_servers: bool) -> anyhow::Result<()> {
 fn bench() -> anyhow::Result<()> {
     cargo(&["bench", "--locked", "--package", "pipeline"], &[])?;
     install::servers()?;
-    cargo(&["run", "--release", "--locked", "--package", "e2e", "--example", "speed"], &[])
+    let example = ["run", "--release", "--locked", "--package", "e2e", "--example"];
+    ["speed", "page"].iter().try_for_each(|name| cargo(&[&example[..], &[name]].concat(), &[]))
 }
 
 fn lint() -> anyhow::Result<()> {

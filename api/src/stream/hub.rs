@@ -41,7 +41,7 @@ async fn run(hub: Arc<Hub>, views: Views, pace: Pace) {
         match feed.next().await {
             News::Anew(base) => hub.ring().begin(base),
             News::Delta(at, delta) => {
-                let delta = event::delta(at, &delta);
+                let delta = event::delta(at, &delta.over_queues());
                 hub.ring().push(at, delta);
                 hub.said.send_modify(|n| *n += 1);
                 // At once after a silence; else what comes meanwhile is gathered.

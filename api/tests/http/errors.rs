@@ -66,7 +66,7 @@ fn cases() -> Vec<Case> {
         ("GET", "/api/v1/counts?q=age:%3E5m", vec![], "", 400, "not_in_view", ""),
         ("GET", "/api/v1/counts?finishedAfter=2026-11-21T10:00:00Z", vec![], "", 400, "not_in_view", ""),
         ("GET", "/api/v1/counts?q=state:nice", vec![], "", 400, "bad_q", ""),
-        ("GET", "/api/v1/latency?queue=slow", vec![], "", 400, "not_in_view", ""),
+        ("GET", "/api/v1/latency?worker=w-1", vec![], "", 400, "not_in_view", ""),
         ("GET", "/api/v1/latency?window=2m", vec![], "", 400, "bad_parameter", ""),
         ("GET", "/api/v1/throughput?window=all", vec![], "", 400, "bad_parameter", ""),
         ("GET", "/api/v1/throughput?state=FAILED", vec![], "", 400, "not_in_view", ""),
@@ -115,8 +115,8 @@ async fn a_refusal_names_what_there_is_instead() {
         async |path: &str| service.get(path).await.json()["detail"].as_str().unwrap().to_owned();
     let unknown = detail("/api/v1/jobs?colour=red").await;
     assert!(unknown.ends_with("`retired`, `limit`, `cursor`"), "{unknown}");
-    let elsewhere = detail("/api/v1/latency?queue=slow").await;
-    assert!(elsewhere.ends_with("`type`, `measure`, `window`"), "{elsewhere}");
+    let elsewhere = detail("/api/v1/latency?worker=w-1").await;
+    assert!(elsewhere.ends_with("`type`, `queue`, `measure`, `window`"), "{elsewhere}");
     let text = detail("/api/v1/counts?q=timeout").await;
     assert!(text.contains("`state`, `type`, `queue`, `worker`"), "{text}");
     let key = service.get("/api/v1/jobs?q=type:a%20staet:failed").await.json();

@@ -72,7 +72,7 @@ async fn what_a_neighbour_says_is_passed_on_if_it_is_json_and_nothing_else_is_fo
         let (address, asked) = neighbour(answer);
         let service = Service::beside(api::Neighbours {
             alertmanager: Some(address + "/"),
-            prometheus: None,
+            ..api::Neighbours::default()
         });
         let found = service.get("/proxy/alerts").await;
         assert_eq!(found.status.as_u16(), status, "{found:?}");

@@ -169,6 +169,16 @@ pub(crate) fn everything_asked_is_answered_as_it_is(service: &Service) {
     a_job_is_told_whole(service, &known);
     the_history_has_what_happened(service, &known);
     views_are_those_of_one_snapshot(service);
+    latencies_of_a_queue_are_those_of_its_jobs(service, &known);
+    the_dataflow_holds_the_jobs(service);
+}
+
+fn the_dataflow_holds_the_jobs(service: &Service) {
+    let dataflow = service.get("/api/v1/dataflow");
+    assert!(dataflow["asOf"].is_string(), "{dataflow}");
+    let operators = dataflow["operators"].as_array().unwrap();
+    assert!(operators.iter().any(|operator| operator["name"] == "Seal"), "{dataflow}");
+    assert!(!dataflow["edges"].as_array().unwrap().is_empty());
 }
 
 fn counts_are_sums_over_the_jobs(service: &Service, known: &Known) {
@@ -336,6 +346,29 @@ fn the_history_has_what_happened(service: &Service, known: &Known) {
         let mean = runs.iter().sum::<u64>() as f64 / runs.len() as f64;
         assert!((point["runMean"].as_f64().unwrap() - mean).abs() < 1e-6, "{point}");
         assert_eq!(series["points"].as_array().unwrap().len(), 1);
+    }
+}
+
+fn latencies_of_a_queue_are_those_of_its_jobs(service: &Service, known: &Known) {
+    for (queue, job_type) in [("fast", None), ("slow", Some("report")), ("none", None)] {
+        let ended = known.jobs.iter().filter(|job| {
+            job.queue == queue
+                && job_type.is_none_or(|of| job.job_type == of)
+                && job.finished.is_some()
+        });
+        let mut took: Vec<u64> =
+            ended.filter_map(|job| job.finished.map(|at| at - job.created)).collect();
+        took.sort_unstable();
+        let of_type = job_type.map(|of| format!("&type={of}")).unwrap_or_default();
+        let path = format!("/api/v1/latency?queue={queue}&window=all&measure=total{of_type}");
+        let answer = service.get(&path);
+        let rows = answer["latency"].as_array().unwrap().iter();
+        let rows: Vec<_> = rows.filter(|row| row["type"].as_str() == job_type).collect();
+        assert_eq!(rows.len(), usize::from(!took.is_empty()), "{answer}");
+        let Some(longest) = took.last() else { continue };
+        assert_eq!((&rows[0]["samples"], &rows[0]["queue"]), (&json!(took.len()), &json!(queue)));
+        let max = rows[0]["max"].as_f64().unwrap();
+        assert!((max / *longest as f64 - 1.0).abs() < 0.001, "{max} of {longest}");
     }
 }
 

@@ -171,7 +171,7 @@ pub const OPERATIONS: [Operation; 30] = [
             "/api/v1/latency",
             "getLatency",
             "Quantiles of how long jobs wait, run and take in all, in seconds",
-            &[TYPE, text("measure", "wait, run or total"), WINDOW],
+            &[TYPE, QUEUE, text("measure", "wait, run or total"), WINDOW],
             "latency",
         )
     },

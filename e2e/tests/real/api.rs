@@ -1,13 +1,16 @@
 //! The API on real stores: the suite that every kind of store has to pass.
 
 use super::program::World;
+use super::support::until;
 use super::{stream, suite};
 
 #[test]
 fn everything_asked_is_answered_as_it_is() {
     let world = World::new("api");
-    let _pipeline = world.ready("pipeline");
-    let api = world.ready("api");
+    let pipeline = world.ready("pipeline");
+    let beside = format!("http://{}", pipeline.address);
+    let api = world.start_with("api", &[("OBSERVATORY_PIPELINE_URL", &beside)]);
+    until("the role is ready", || api.is_ready().then_some(()));
     suite::everything_asked_is_answered_as_it_is(&suite::Service::at(&api.address));
 }
 

@@ -8,7 +8,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -50,6 +50,13 @@ fn program() -> &'static PathBuf {
     })
 }
 
+/// The program with these arguments, which does not outlive the test.
+fn observatory(arguments: &[&str]) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(program()).args(arguments).env("NO_COLOR", "1");
+    command
+}
+
 /// What a world of roles shares.
 pub(crate) struct World {
     pub(crate) vhost: Vhost,
@@ -74,16 +81,14 @@ impl World {
         }
     }
 
-    /// The program with these arguments, which does not outlive the test.
+    /// The program with these arguments, on these servers.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(program()).args(arguments);
+        let mut command = observatory(arguments);
         command
             .env("RABBITMQ_URL", self.vhost.url())
             .env("POSTGRES_URL", &self.postgres)
             .env("REDIS_URL", self.redis.url())
-            .env("MONGODB_URL", &self.mongodb)
-            .env("NO_COLOR", "1");
+            .env("MONGODB_URL", &self.mongodb);
         command
     }
 
@@ -105,8 +110,8 @@ impl World {
     /// The same, with more in its environment.
     pub(crate) fn start_with(&self, role: &str, environment: &[(&str, &str)]) -> Role {
         let mut command = self.command(&[role, "--listen", "127.0.0.1:0"]);
-        command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
-        Role::of(command.spawn().unwrap())
+        command.envs(environment.iter().copied());
+        Role::of(command)
     }
 
     /// Starts a role, and waits until it is ready.
@@ -155,7 +160,21 @@ impl Drop for Role {
 }
 
 impl Role {
-    fn of(mut child: Child) -> Role {
+    /// Everything in one process, with a store of its own in `folder`; returns when it is ready.
+    #[track_caller]
+    pub(crate) fn alone(folder: &Path, arguments: &[&str]) -> Role {
+        let mut command = observatory(&["up", "--data-dir"]);
+        command.arg(folder).args(arguments);
+        if !arguments.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        let role = Role::of(command);
+        until("the service is ready", || role.is_ready().then_some(()));
+        role
+    }
+
+    fn of(mut command: Command) -> Role {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (found, address) = channel();
         let log = Arc::<Mutex<String>>::default();

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 
 use super::program::{Role, World};
 use super::support::load::Load;
+use super::support::onlooker::Onlooker;
 use super::support::{full, redis, runtime, until};
 
 /// Deliveries that the pipeline may hold; fewer than come while a store is away.
@@ -147,6 +148,7 @@ fn stores_that_go_away_under_load_cost_no_event_and_no_answer() {
     let (pipeline, api) = (own.pipeline(), own.world.ready("api"));
     let load = Load::start(&own.world.vhost, PER_SECOND);
     load.confirms(400);
+    let onlooker = Onlooker::start(&api.address);
     for outage in OUTAGES {
         let before = pipeline.resident_bytes();
         own.leaves(outage);
@@ -166,6 +168,8 @@ fn stores_that_go_away_under_load_cost_no_event_and_no_answer() {
     all.iter().for_each(|outage| own.comes_back(*outage));
     says_what_is_away(&api, &[]);
     own.world.is_exactly(&api, &load.stop());
+    let seen = onlooker.finish();
+    assert!(seen.answers > 100 && seen.compared > 0, "{} and {}", seen.answers, seen.compared);
 }
 
 #[test]

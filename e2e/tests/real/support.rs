@@ -13,12 +13,16 @@ use redis::AsyncCommands;
 use tokio::runtime::{Handle, Runtime};
 use tokio_postgres::NoTls;
 
+#[path = "support/browser.rs"]
+pub(crate) mod browser;
 #[path = "support/crowd.rs"]
 pub(crate) mod crowd;
 #[path = "support/exact.rs"]
 mod exact;
 #[path = "support/load.rs"]
 pub(crate) mod load;
+#[path = "support/onlooker.rs"]
+pub(crate) mod onlooker;
 #[path = "support/poison.rs"]
 pub(crate) mod poison;
 #[path = "support/raw.rs"]

@@ -329,12 +329,21 @@ async fn dead_letters_are_shown_without_harm_and_go_back_to_where_they_came_from
 #[test]
 fn the_gate_is_green_when_all_work_together_and_red_without_a_worker() {
     let world = World::new("gate");
-    let (pipeline, gateway) = (world.ready("pipeline"), world.ready("gateway"));
-    let (mut worker, api) = (world.ready("worker"), world.ready("api"));
+    // The SHA-256 of "of the gate".
+    let hash = "65a2aac0aaa361bb0bef1c0a5db857e5737e375d74017b891d797b8ee721ba24";
+    let tokens = [("OBSERVATORY_TOKENS", &*format!("gate write {hash}"))];
+    let (pipeline, mut worker) = (world.ready("pipeline"), world.ready("worker"));
+    let guarded = ["gateway", "api"].map(|role| {
+        let role = world.start_with(role, &tokens);
+        until("the role is ready", || role.is_ready().then_some(()));
+        role
+    });
+    let [gateway, api] = &guarded;
     let url = |role: &Role| format!("http://{}", role.address);
-    let urls = [url(&gateway), url(&api), url(&pipeline), url(&worker)];
+    let urls = [url(gateway), url(api), url(&pipeline), url(&worker)];
     let gate = |within: &str| {
         let mut arguments = vec!["gate", "--output", "json", "--within", within];
+        arguments.extend(["--token", "of the gate"]);
         for (option, url) in ["--gateway", "--api", "--pipeline", "--worker"].iter().zip(&urls) {
             arguments.extend([option, url.as_str()]);
         }

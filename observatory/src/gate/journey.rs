@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::findings::Findings;
 use super::stores::{Stores, completed};
-use super::{Args, Deadline, roles};
+use super::{Deadline, Places, roles};
 
 /// The type of the job, and the queue that it waits in.
 pub(super) const GATE: &str = "observatory.gate";
@@ -29,11 +29,11 @@ const AFTER: [&str; 7] = [
     "duplicate",
 ];
 
-pub(super) fn check(findings: &mut Findings, args: &Args, stores: &Stores, deadline: Deadline) {
+pub(super) fn check(findings: &mut Findings, at: &Places, stores: &Stores, deadline: Deadline) {
     // Where they are away, it is told when it is looked for what was to change.
-    let before = Moved { redis: stores.shown(), api: shown_by(args) };
+    let before = Moved { redis: stores.shown(), api: shown_by(at) };
     let key = Uuid::now_v7().to_string();
-    let accepted = deadline.until(|| submit(args, &key));
+    let accepted = deadline.until(|| submit(at, &key));
     let seen = accepted.map(|accepted| (accepted, format!("job {}", accepted.job_id)));
     let fix = "see that the gateway is ready, and that the broker takes messages";
     let Some(accepted) = findings.note("submit", seen, fix) else {
@@ -41,7 +41,7 @@ pub(super) fn check(findings: &mut Findings, args: &Args, stores: &Stores, deadl
     };
     let job = accepted.job_id;
 
-    let seen = deadline.until(|| lifecycle(args, job));
+    let seen = deadline.until(|| lifecycle(at, job));
     let fix = "see that a worker and a pipeline are ready, and what they say on standard error";
     if findings.note("lifecycle", seen, fix).is_none() {
         return findings.skip(&AFTER[1..]);
@@ -58,10 +58,10 @@ pub(super) fn check(findings: &mut Findings, args: &Args, stores: &Stores, deadl
     let seen = deadline.until(|| one_more(&before.redis, stores.shown()));
     let fix = "see that gate and pipeline name the same Redis, and that it is up";
     let in_redis = findings.note("redis.views", seen, fix);
-    let seen = deadline.until(|| one_more(&before.api, shown_by(args)));
+    let seen = deadline.until(|| one_more(&before.api, shown_by(at)));
     findings.note("api.views", seen, "see that the API names the pipeline's Redis");
 
-    let seen = submit(args, &key).and_then(|again| match again == accepted {
+    let seen = submit(at, &key).and_then(|again| match again == accepted {
         true => Ok(((), "the same job, and the same event".to_owned())),
         false => Err(format!("another job: {}", again.job_id)),
     });
@@ -70,7 +70,7 @@ pub(super) fn check(findings: &mut Findings, args: &Args, stores: &Stores, deadl
     let (Some(events), Some(in_redis)) = (events, in_redis) else {
         return findings.skip(&["duplicate"]);
     };
-    let seen = duplicate(args, stores, job, &events, in_redis, deadline);
+    let seen = duplicate(at, stores, job, &events, in_redis, deadline);
     findings.note(
         "duplicate",
         seen,
@@ -84,17 +84,17 @@ struct Moved {
     api: Result<u64, String>,
 }
 
-fn submit(args: &Args, key: &str) -> Result<JobAccepted, String> {
+fn submit(at: &Places, key: &str) -> Result<JobAccepted, String> {
     let job = json!({
         "type": GATE, "queue": GATE, "payload": { "simulate": { "delayMs": 20 } },
     });
-    let answer = args.gateway.post("/jobs", &[("idempotency-key", key)], &job.to_string());
+    let answer = at.gateway.post("/jobs", &[("idempotency-key", key)], &job.to_string());
     answer.and_then(|answer| answer.read()).map_err(|error| error.to_string())
 }
 
 /// That the API tells the whole life of the job.
-fn lifecycle(args: &Args, job: JobId) -> Result<((), String), String> {
-    let found = args.api.find::<JobView>(&format!("/api/v1/jobs/{job}"));
+fn lifecycle(at: &Places, job: JobId) -> Result<((), String), String> {
+    let found = at.api.find::<JobView>(&format!("/api/v1/jobs/{job}"));
     let view = found.map_err(|error| error.to_string())?.ok_or("no event of it has arrived")?;
     let kinds: Vec<Kind> = view.timeline.iter().map(|entry| entry.event_type).collect();
     let names: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
@@ -123,14 +123,14 @@ fn one_more(
     if after > before { Ok((after, told)) } else { Err(told) }
 }
 
-fn shown_by(args: &Args) -> Result<u64, String> {
-    let snapshot = args.api.get::<Snapshot>("/api/v1/snapshot");
+fn shown_by(at: &Places) -> Result<u64, String> {
+    let snapshot = at.api.get::<Snapshot>("/api/v1/snapshot");
     snapshot.map(|snapshot| completed(&snapshot)).map_err(|error| error.to_string())
 }
 
 /// That an event which comes once more changes nothing.
 fn duplicate(
-    args: &Args,
+    at: &Places,
     stores: &Stores,
     job: JobId,
     events: &[Vec<u8>],
@@ -140,7 +140,7 @@ fn duplicate(
     let last = events.last().ok_or("no event")?;
     let kind = contracts::decode(last).map_err(|rejection| rejection.to_string())?.kind;
     let repeated = || {
-        let metrics = roles::answer(&args.pipeline, "/metrics")?;
+        let metrics = roles::answer(&at.pipeline, "/metrics")?;
         Ok::<_, String>(roles::sample(&metrics, REPEATED).unwrap_or(0.0))
     };
     let before = repeated()?;

@@ -49,7 +49,7 @@ fn numbers(numbers: MinuteNumbers) -> String {
 pub(super) fn redis(tally: &Tally, tables: &Tables, held: &Held) -> Vec<Check> {
     let mut views = match &held.views {
         Some(folded) => {
-            let snapshot = folded.snapshot();
+            let snapshot = folded.snapshot().over_queues();
             let mut views = snapshot_of("Redis", tally, &snapshot);
             let mut beside = Check::new("Redis late and skewed, as PostgreSQL has them");
             beside.equal("late", tables.n_late, snapshot.late as i64);

@@ -153,6 +153,8 @@ pub fn alerts<'s>(
                 });
             });
             latency.for_each(|capability, updates| {
+                // Rules ask for types.
+                updates.retain(|(row, _, _)| row.queue.is_none());
                 stash.take_in(&capability, updates, |(row, tick, diff)| {
                     (Told::Latency(row, diff), tick)
                 });

@@ -1,4 +1,4 @@
-//! How long jobs wait, run and take in all: quantiles per job type and window.
+//! How long jobs wait, run and take in all: quantiles per job type, queue and window.
 //!
 //! ```text
 //!   changes on the grid ──finished rows──▶ samples, twice: for the type, and for all types
@@ -16,6 +16,7 @@ use std::ops::Range;
 
 use contracts::snapshot::{Measure, Window};
 use differential_dataflow::VecCollection;
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::sliding::{Facet, Point, Steps, sliding};
@@ -67,6 +68,8 @@ impl Sample {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Latency {
     pub job_type: Facet,
+    /// Jobs of this queue only; none for those of all queues.
+    pub queue: Facet,
     pub measure: Measure,
     pub window: Window,
     pub quantiles: Quantiles,
@@ -88,33 +91,43 @@ pub fn latency<'s>(
     sliding(samples.concat(retired), "Latency", steps)
 }
 
+/// What is shown of one queue, or of all of them.
+type Shown = [[Option<Quantiles>; N_WINDOWS]; MEASURES.len()];
+
 /// The distributions of one queue.
-type PerMeasure = [Distribution; MEASURES.len()];
+struct Queue {
+    /// None for the queues that are not told apart.
+    name: Facet,
+    measures: [Distribution; MEASURES.len()],
+    /// Bit `measure * N_WINDOWS + window`: the row may have changed.
+    changed: u32,
+    shown: Shown,
+}
 
 /// The distributions of one job type.
 #[derive(Default)]
 pub struct Measures {
     /// Never freed: a waiting share names its queue by its place here.
-    queues: Vec<(Name, PerMeasure)>,
-    /// Bit `measure * N_WINDOWS + window`: the row may have changed.
-    changed: u32,
-    shown: [[Option<Quantiles>; N_WINDOWS]; MEASURES.len()],
+    queues: Vec<Queue>,
+    places: HashMap<Facet, u16>,
+    shown: Shown,
 }
 
-/// Queues of a type that are told apart; more are taken together, in the first place.
-const MAX_QUEUES: usize = 1000;
+/// Queues of a type that have rows of their own; more are taken together, and shown only with all.
+pub const MAX_QUEUES: usize = 1000;
 
 impl Measures {
     fn queue(&mut self, name: Name) -> u16 {
-        let known = self.queues.iter().position(|(queue, _)| *queue == name);
-        let place = known.unwrap_or_else(|| {
-            if self.queues.len() < MAX_QUEUES {
-                self.queues.push((name, PerMeasure::default()));
-                return self.queues.len() - 1;
-            }
-            0
-        });
-        place as u16
+        let name = Some(name);
+        if let Some(place) = self.places.get(&name) {
+            return *place;
+        }
+        let name = name.filter(|_| self.places.len() < MAX_QUEUES);
+        *self.places.entry(name).or_insert_with(|| {
+            let measures = Default::default();
+            self.queues.push(Queue { name, measures, changed: 0, shown: Shown::default() });
+            self.queues.len() as u16 - 1
+        })
     }
 }
 
@@ -127,10 +140,8 @@ impl Point for Sample {
         self.finished
     }
 
-    fn share(&self, of: Facet, facet: &mut Measures) -> Self::Share {
-        // All types together need no queues.
-        let queue = if of.is_none() { Name::NONE } else { self.queue };
-        (facet.queue(queue), self.buckets)
+    fn share(&self, _: Facet, facet: &mut Measures) -> Self::Share {
+        (facet.queue(self.queue), self.buckets)
     }
 
     fn update(
@@ -139,41 +150,48 @@ impl Point for Sample {
         windows: Range<usize>,
         diff: i64,
     ) {
-        let (_, measures) = &mut facet.queues[usize::from(queue)];
+        let queue = &mut facet.queues[usize::from(queue)];
         let changed = (1 << windows.end) - (1 << windows.start);
         for (measure, bucket) in buckets.into_iter().enumerate() {
             if bucket != ABSENT {
-                measures[measure].update(bucket, windows.clone(), diff);
-                facet.changed |= changed << (measure * N_WINDOWS);
+                queue.measures[measure].update(bucket, windows.clone(), diff);
+                queue.changed |= changed << (measure * N_WINDOWS);
             }
         }
     }
 
     fn rows(job_type: Facet, facet: &mut Measures, mut give: impl FnMut(Latency, Diff)) {
+        let changed = facet.queues.iter().fold(0, |changed, queue| changed | queue.changed);
         for (m, measure) in MEASURES.into_iter().enumerate() {
-            if facet.changed & (ALL_WINDOWS << (m * N_WINDOWS)) == 0 {
+            let of = changed >> (m * N_WINDOWS) & ALL_WINDOWS;
+            if of == 0 {
                 continue;
             }
-            let parts: Vec<_> = facet.queues.iter().map(|(_, measures)| &measures[m]).collect();
-            let sum = Sum::of(&parts);
-            for (w, window) in WINDOWS.into_iter().enumerate() {
-                if facet.changed & (1 << (m * N_WINDOWS + w)) == 0 {
-                    continue;
+            let mut show = |queue, changed, sum: &Sum, shown: &mut Shown| {
+                for (w, window) in WINDOWS.into_iter().enumerate() {
+                    if changed & (1 << w) == 0 {
+                        continue;
+                    }
+                    let now = sum.quantiles(w);
+                    let row = |quantiles| Latency { job_type, queue, measure, window, quantiles };
+                    if now != shown[m][w] {
+                        shown[m][w].into_iter().for_each(|old| give(row(old), -1));
+                        now.into_iter().for_each(|new| give(row(new), 1));
+                        shown[m][w] = now;
+                    }
                 }
-                let now = sum.quantiles(w);
-                let row = |quantiles| Latency { job_type, measure, window, quantiles };
-                if now != facet.shown[m][w] {
-                    if let Some(quantiles) = facet.shown[m][w] {
-                        give(row(quantiles), -1);
-                    }
-                    if let Some(quantiles) = now {
-                        give(row(quantiles), 1);
-                    }
-                    facet.shown[m][w] = now;
+            };
+            let parts: Vec<_> = facet.queues.iter().map(|queue| &queue.measures[m]).collect();
+            show(None, of, &Sum::of(&parts), &mut facet.shown);
+            for queue in facet.queues.iter_mut().filter(|queue| queue.name.is_some()) {
+                let of = queue.changed >> (m * N_WINDOWS) & ALL_WINDOWS;
+                if of != 0 {
+                    let parts = [&queue.measures[m]];
+                    show(queue.name, of, &Sum::of(&parts), &mut queue.shown);
                 }
             }
         }
-        facet.changed = 0;
+        facet.queues.iter_mut().for_each(|queue| queue.changed = 0);
     }
 }
 

@@ -145,6 +145,8 @@ pub(crate) struct Expected {
     pub(crate) skewed: u64,
     /// The latencies in µs, sorted.
     pub(crate) latency: Latencies<Vec<i64>>,
+    /// The same by queue.
+    pub(crate) by_queue: BTreeMap<String, Latencies<Vec<i64>>>,
     pub(crate) throughput: Rates,
     pub(crate) minutes: Minutes,
 }
@@ -158,7 +160,8 @@ impl Expected {
             expected.measure(job, as_of);
             expected.tell_minutes(job);
         }
-        for latencies in expected.latency.values_mut() {
+        let of_queues = expected.by_queue.values_mut();
+        for latencies in of_queues.chain([&mut expected.latency]).flat_map(BTreeMap::values_mut) {
             latencies.sort_unstable();
         }
         expected
@@ -194,8 +197,11 @@ impl Expected {
     fn sample(&mut self, job: &Job, job_type: &Option<String>, window: Window) {
         for measure in Measure::ALL {
             if let Some(micros) = job.latency(measure) {
-                let key = (measure, job_type.clone(), window);
-                self.latency.entry(key).or_default().push(micros.max(0));
+                let of_queue = self.by_queue.entry(job.queue.clone()).or_default();
+                for latencies in [&mut self.latency, of_queue] {
+                    let key = (measure, job_type.clone(), window);
+                    latencies.entry(key).or_default().push(micros.max(0));
+                }
             }
         }
     }

@@ -11,7 +11,8 @@ use pipeline::distribution::{PER_MILLE, Quantiles, middle};
 use pipeline::reading::Reading;
 use pipeline::seal::{Sealed, Updates};
 use pipeline::views::counts::Cell;
-use pipeline::views::latency::Latency;
+use pipeline::views::latency::{Latency, MAX_QUEUES};
+use pipeline::views::sliding::Facet;
 use pipeline::views::throughput::Throughput;
 use pipeline::{Diff, Tick};
 
@@ -139,10 +140,21 @@ impl Shown {
     }
 
     pub(crate) fn latency(&self) -> Latencies<Quantiles> {
-        unique(&self.latency, |row| {
-            let job_type = row.job_type.map(|name| name.to_string());
-            ((row.measure, job_type, row.window), row.quantiles)
-        })
+        self.by_queue().remove(&None).unwrap_or_default()
+    }
+
+    /// The latencies of each queue, and of all of them.
+    fn by_queue(&self) -> BTreeMap<Option<String>, Latencies<Quantiles>> {
+        let text = |name: Facet| name.map(|name| name.to_string());
+        let rows = unique(&self.latency, |row| {
+            let key = (row.measure, text(row.job_type), row.window);
+            ((text(row.queue), key), row.quantiles)
+        });
+        let mut by_queue = BTreeMap::<_, Latencies<Quantiles>>::new();
+        for ((queue, key), quantiles) in rows {
+            by_queue.entry(queue).or_default().insert(key, quantiles);
+        }
+        by_queue
     }
 
     pub(crate) fn throughput(&self) -> Rates {
@@ -177,21 +189,23 @@ impl Shown {
         let snapshot = self.reading.snapshot(None);
         assert_eq!(rates_of(&snapshot), shown, "throughput as read {when}");
 
-        let shown = self.latency();
-        let (keys, wanted) = (shown.keys().collect::<Vec<_>>(), expected.latency.keys());
-        assert_eq!(keys, wanted.collect::<Vec<_>>(), "which latencies there are {when}");
-        for (key, sorted) in &expected.latency {
-            let quantiles = shown[key];
-            assert_eq!(quantiles.samples, sorted.len() as u64, "samples of {key:?} {when}");
-            for (i, per_mille) in PER_MILLE.into_iter().enumerate() {
-                let wanted = quantile(sorted, per_mille as usize);
-                within(quantiles.at[i], wanted, &format!("p{per_mille} of {key:?} {when}"));
-            }
-            within(quantiles.max, sorted[sorted.len() - 1], &format!("max of {key:?} {when}"));
+        let by_queue = self.by_queue();
+        let of_queues = expected.by_queue.iter().map(|(queue, of)| (Some(queue.clone()), of));
+        let wanted: BTreeMap<_, _> = of_queues.chain([(None, &expected.latency)]).collect();
+        let wanted = || wanted.iter().filter(|(_, latencies)| !latencies.is_empty());
+        // Of more queues than are told apart, which those are depends on which came first; some
+        // may be empty again.
+        let few = expected.by_queue.len() < MAX_QUEUES / 2;
+        let told_apart = |queue: &Option<String>| few || by_queue.contains_key(queue);
+        let wanted = || wanted().filter(|(queue, _)| told_apart(queue));
+        assert!(by_queue.keys().eq(wanted().map(|(queue, _)| queue)), "which queues {when}");
+        for (queue, latencies) in wanted() {
+            agree(&by_queue[queue], latencies, &format!("of {queue:?} {when}"));
         }
-        assert_eq!(snapshot.latency.len(), shown.len(), "latencies as read {when}");
+        let n: usize = by_queue.values().map(BTreeMap::len).sum();
+        assert_eq!(snapshot.latency.len(), n, "latencies as read {when}");
         for row in &snapshot.latency {
-            let quantiles = shown[&(row.measure, row.job_type.clone(), row.window)];
+            let quantiles = by_queue[&row.queue][&(row.measure, row.job_type.clone(), row.window)];
             let seconds = |bucket| middle(bucket) as f64 / 1e6;
             let read = [row.p50, row.p90, row.p95, row.p99, row.p999, row.max];
             let [p50, p90, p95, p99, p999] = quantiles.at;
@@ -230,4 +244,19 @@ fn rates_of(snapshot: &Snapshot) -> Rates {
     let by_key: Rates = snapshot.throughput.iter().map(rates).collect();
     assert_eq!(by_key.len(), snapshot.throughput.len(), "a window has two rows");
     by_key
+}
+
+/// Compares distributions with the sorted data.
+fn agree(shown: &Latencies<Quantiles>, wanted: &Latencies<Vec<i64>>, when: &str) {
+    let (keys, wanted_keys) = (shown.keys().collect::<Vec<_>>(), wanted.keys());
+    assert_eq!(keys, wanted_keys.collect::<Vec<_>>(), "which latencies there are {when}");
+    for (key, sorted) in wanted {
+        let quantiles = shown[key];
+        assert_eq!(quantiles.samples, sorted.len() as u64, "samples of {key:?} {when}");
+        for (i, per_mille) in PER_MILLE.into_iter().enumerate() {
+            let wanted = quantile(sorted, per_mille as usize);
+            within(quantiles.at[i], wanted, &format!("p{per_mille} of {key:?} {when}"));
+        }
+        within(quantiles.max, sorted[sorted.len() - 1], &format!("max of {key:?} {when}"));
+    }
 }

@@ -28,8 +28,11 @@ impl Fields {
             fields.add("counts", &key, row, row.jobs == 0);
         }
         for row in &delta.latency {
-            let key = (row.measure, &row.job_type, row.window);
-            fields.add("latency", &key, row, row.samples == 0);
+            let (key, gone) = ((row.measure, &row.job_type, row.window), row.samples == 0);
+            match &row.queue {
+                None => fields.add("latency", &key, row, gone),
+                Some(queue) => fields.add("latency", &(key.0, key.1, key.2, queue), row, gone),
+            }
         }
         for row in &delta.throughput {
             let gone = row.created == 0 && row.finished == 0 && row.failed == 0;

@@ -47,6 +47,7 @@ fn shown(tally: &Tally) -> Snapshot {
     let latency = tally.samples.iter().map(|((job_type, measure), samples)| LatencyRow {
         measure: Measure::ALL.into_iter().find(|one| one.as_str() == *measure).unwrap(),
         job_type: job_type.clone(),
+        queue: None,
         window: Window::All,
         samples: *samples as u64,
         p50: 0.0,
