@@ -291,7 +291,10 @@ impl App {
         }
         let part = self.marks().focus;
         let rows = self.rows(part);
-        self.cursor_mut(part).step(by, rows);
+        let first = if self.view() == View::Jobs { self.jobs.n_before() } else { 0 };
+        let cursor = self.cursor_mut(part);
+        cursor.step(by, rows);
+        cursor.at = cursor.at.max(first);
         self.moved();
     }
 

@@ -283,7 +283,7 @@ fn hint_line(app: &App, width: usize) -> Line<'static> {
 /// The keys of the view, two in a row where there is room.
 pub(crate) fn help(app: &App) -> Vec<Row> {
     let place = Place::View(app.view());
-    let one = |binding: &keys::Binding| format!("{:<12} {}", binding.names(), binding.words);
+    let one = |binding: &keys::Binding| format!("{:<11} {}", binding.names(), binding.words);
     let mut told: Vec<_> = keys::bound(place).map(one).collect();
     // What is special to a view comes before what is the same everywhere.
     let special = |binding: &keys::Binding| binding.places.len() < keys::VIEWS.len();
@@ -296,7 +296,7 @@ pub(crate) fn help(app: &App) -> Vec<Row> {
     (0..rows)
         .map(|row| {
             let texts = told.iter().skip(row).step_by(rows);
-            let text: String = texts.map(|text| format!("{text:<36} ")).collect();
+            let text: String = texts.map(|text| format!("{text:<37}")).collect();
             Row { cells: vec![(text, Tone::Plain)], ..Row::default() }
         })
         .collect()

@@ -47,13 +47,13 @@ impl Trouble {
 
 /// Reads the address of a server; what is wrong with it otherwise.
 pub(crate) fn address(text: &str) -> Result<String, &'static str> {
-    let text = text.trim().trim_end_matches('/');
+    let text = text.trim();
     if text.starts_with("https://") {
         return Err(
             "https is not spoken here: give the http:// address of the server, or of a proxy beside it",
         );
     }
-    let host = text.strip_prefix("http://").unwrap_or(text);
+    let host = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
     if host.is_empty()
         || host.contains(['/', '@', '?', '#', ' '])
         || host.contains(char::is_control)

@@ -152,26 +152,26 @@ pub(crate) const BINDINGS: &[Binding] = &[
     on(&[k(KeyCode::Enter)], Action::In, &[JOBS], "the job").hint("job"),
     on(&[k(KeyCode::Enter), c('e')], Action::Expand, &[JOB], "the event, whole").hint("event"),
     on(&[k(KeyCode::Enter)], Action::In, &[LETTERS, LOG], "what is behind it").hint("in"),
-    on(&[k(KeyCode::Enter)], Action::In, &[DOCTOR], "run the fix, once confirmed").hint("fix"),
+    on(&[k(KeyCode::Enter)], Action::In, &[DOCTOR], "run the fix, if confirmed").hint("fix"),
     on(&[k(KeyCode::Enter)], Action::In, &[SERVER], "do it").hint("do"),
     on(&[k(KeyCode::Tab)], Action::NextPart, PARTS, "the next part").hint("part"),
     on(&[k(KeyCode::BackTab)], Action::PrevPart, PARTS, "the part before"),
-    on(&[c('e')], Action::Expand, &[OVERVIEW], "only this part, and all of them again")
+    on(&[c('e')], Action::Expand, &[OVERVIEW], "only this part, or all")
         .hint("expand"),
-    on(&[c('e')], Action::Expand, &[JOBS, ALERTS, LOG, DOCTOR], "all that is known of the row")
+    on(&[c('e')], Action::Expand, &[JOBS, ALERTS, LOG, DOCTOR], "all of the row")
         .hint("expand"),
     on(&[c('s')], Action::Sort, &[OVERVIEW, JOBS, DATAFLOW], "sort by something else").hint("sort"),
     on(&[c('t')], Action::Window, &[OVERVIEW], "another window of time").hint("window"),
-    on(&[c('m')], Action::Measure, &[OVERVIEW], "another latency: run, wait, total")
+    on(&[c('m')], Action::Measure, &[OVERVIEW], "another latency")
         .hint("measure"),
     on(&[c('/')], Action::Filter, VIEWS, "filter the jobs").hint("filter"),
     on(&[c(':')], Action::Command, VIEWS, "go to a view by its name").hint("view"),
-    on(&[k(KeyCode::Esc), k(KeyCode::Backspace)], Action::Back, VIEWS, "back to where you were"),
-    on(&[c('f')], Action::Freeze, VIEWS, "freeze everything, and let it go on").hint("freeze"),
+    on(&[k(KeyCode::Esc)], Action::Back, VIEWS, "back to where you were"),
+    on(&[c('f')], Action::Freeze, VIEWS, "freeze, and go on").hint("freeze"),
     on(&[c('n'), c('9')], Action::NewTask, VIEWS, "add a task").hint("new"),
     on(&[c('y')], Action::Copy, VIEWS, "copy what is selected"),
     on(&[c('r')], Action::Refresh, VIEWS, "read again; connect again"),
-    on(&[c('u')], Action::Launcher, VIEWS, "other pages of this installation"),
+    on(&[c('u')], Action::Launcher, VIEWS, "other pages, in a browser"),
     on(&[c('T')], Action::Theme, VIEWS, "another theme"),
     on(&[c('1')], Action::Go(View::Overview), VIEWS, "overview"),
     on(&[c('2')], Action::Go(View::Jobs), VIEWS, "jobs"),
@@ -182,9 +182,9 @@ pub(crate) const BINDINGS: &[Binding] = &[
     on(&[c('7')], Action::Go(View::Doctor), VIEWS, "doctor"),
     on(&[c('8')], Action::Go(View::Server), VIEWS, "the server"),
     on(&[c('?')], Action::Help, VIEWS, "these keys").hint("keys"),
-    on(&[ctrl('z')], Action::Suspend, VIEWS, "stop for now; `fg` goes on"),
+    on(&[ctrl('z')], Action::Suspend, VIEWS, "stop; `fg` goes on"),
     on(&[c('q'), ctrl('c')], Action::Quit, VIEWS, "quit").hint("quit"),
-    on(&[c('?'), c('q'), k(KeyCode::Esc)], Action::Close, &[Place::Help], "close"),
+    on(&[k(KeyCode::Esc), c('?'), c('q')], Action::Close, &[Place::Help], "close"),
     on(&[k(KeyCode::Enter)], Action::Accept, &[Place::Command], "go there"),
     on(&[k(KeyCode::Enter)], Action::Accept, &[Place::Filter], "filter"),
     on(&[k(KeyCode::Enter)], Action::Accept, &[Place::Form], "send"),
@@ -197,12 +197,12 @@ pub(crate) const BINDINGS: &[Binding] = &[
     on(&[c(' ')], Action::Toggle, &[Place::Form], "yes or no"),
     on(&[k(KeyCode::Enter)], Action::In, &[Place::Launcher], "open"),
     on(&[c('y')], Action::Copy, &[Place::Launcher], "copy the address"),
-    on(&[c('u'), c('q'), k(KeyCode::Esc)], Action::Close, &[Place::Launcher], "close"),
+    on(&[k(KeyCode::Esc), c('u'), c('q')], Action::Close, &[Place::Launcher], "close"),
     on(&[c('y')], Action::Accept, &[Place::Confirm], "yes"),
-    on(&[c('n'), c('q'), k(KeyCode::Esc)], Action::Close, &[Place::Confirm], "no"),
+    on(&[c('n'), k(KeyCode::Esc), c('q')], Action::Close, &[Place::Confirm], "no"),
     on(&[c('x')], Action::Stop, &[Place::Output], "stop it"),
     on(&[c('y')], Action::Copy, &[Place::Output], "copy all of it"),
-    on(&[c('q'), k(KeyCode::Esc)], Action::Close, &[Place::Output], "close; it goes on"),
+    on(&[k(KeyCode::Esc), c('q')], Action::Close, &[Place::Output], "close; it goes on"),
     on(&[k(KeyCode::Esc)], Action::Close, TYPED, "close"),
     on(
         &[ctrl('c')],
@@ -260,6 +260,12 @@ impl Binding {
     /// Its keys, as they are written.
     pub(crate) fn names(&self) -> String {
         self.keys.iter().map(|key| key.name()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// It moves in a list, as the same keys do everywhere.
+    pub(crate) fn moves(&self) -> bool {
+        use Action::{Bottom, Down, PageDown, PageUp, Top, Up};
+        matches!(self.action, Down | Up | PageDown | PageUp | Top | Bottom)
     }
 
     /// The first of them.

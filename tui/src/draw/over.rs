@@ -36,7 +36,7 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
                 Tone::Fine,
             )];
             let rows = panel.rows.len() + 4;
-            list(app, frame, place, boxed(area, 78, rows), &panel, cursor, false);
+            list(app, frame, place, boxed(area, 80, rows), &panel, cursor, false);
         }
         Over::Launcher(launcher) => draw_launcher(app, frame, area, launcher),
         Over::Output(cursor) => {
@@ -169,8 +169,14 @@ pub(crate) fn hints(place: Place) -> String {
     bound.sort_by_key(|one| one.action != keys::Action::Close);
     // Both ways of closing say the same.
     bound.dedup_by_key(|one| one.action);
-    let one = |one: &keys::Binding| format!("{} {}", one.names(), one.words);
-    format!(" {} ", bound.iter().map(|binding| one(binding)).collect::<Vec<_>>().join(" · "))
+    let (moves, others): (Vec<_>, Vec<_>) = bound.into_iter().partition(|one| one.moves());
+    let mut told: Vec<_> =
+        others.iter().map(|one| format!("{} {}", one.name(), one.words)).collect();
+    if !moves.is_empty() {
+        let names: Vec<_> = moves.iter().map(|one| one.name()).collect();
+        told.push(format!("{} move", names.join(" ")));
+    }
+    format!(" {} ", told.join(" · "))
 }
 
 fn list(
@@ -223,7 +229,7 @@ fn draw_launcher(app: &mut App, frame: &mut Frame<'_>, area: Rect, launcher: &mu
 
 fn draw_form(app: &mut App, frame: &mut Frame<'_>, area: Rect, form: &Form) {
     let look = app.look;
-    let inner = frame_of(frame, &look, Place::Form, boxed(area, 72, 18), "Add a task");
+    let inner = frame_of(frame, &look, Place::Form, boxed(area, 76, 18), "Add a task");
     let width = usize::from(inner.width);
     let line = |y: u16| Rect { y: inner.y + y, height: 1, ..inner };
     for (i, field) in form.fields.iter().enumerate() {

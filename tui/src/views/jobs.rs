@@ -150,6 +150,11 @@ impl Jobs {
         self.first * PAGE + self.pages.iter().map(Vec::len).sum::<usize>()
     }
 
+    /// Rows before those that are held.
+    pub(crate) fn n_before(&self) -> usize {
+        self.first * PAGE
+    }
+
     /// What is to be read for the cursor: the pages around it.
     pub(crate) fn near(&mut self, cursor: Cursor) -> Option<Ask> {
         if self.asked.is_some() || self.sort != Sort::Newest {
