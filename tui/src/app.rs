@@ -337,13 +337,13 @@ impl App {
             Action::PageUp => self.step(-cursor.half()),
             Action::Top if self.view() == View::Jobs => {
                 self.cursor_mut(0).at = 0;
-                let ask = self.jobs.to_top(self.now);
+                let ask = self.jobs.run_to_top(self.now);
                 self.orders.extend(ask.map(Order::Ask));
             }
             Action::Bottom if self.view() == View::Jobs => {
                 let end = self.jobs.n_loaded().saturating_sub(1);
                 self.cursor_mut(0).at = end;
-                let ask = self.jobs.to_end();
+                let ask = self.jobs.run_to_end();
                 self.orders.extend(ask.map(Order::Ask));
             }
             Action::Top => self.cursor_mut(part).at = 0,
@@ -544,7 +544,8 @@ impl App {
             News::Snapshot(snapshot) => {
                 let first = !self.live.connected;
                 self.live.snapshot(*snapshot, self.now);
-                self.log.anew(self.now);
+                let as_of = self.live.views().and_then(|views| views.as_of);
+                self.log.anew(as_of.unwrap_or(self.now));
                 self.jobs.changed();
                 self.job.changed(None);
                 self.alerts.changed();

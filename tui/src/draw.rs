@@ -30,6 +30,9 @@ mod over;
 const NARROWEST: u16 = 40;
 const LOWEST: u16 = 10;
 
+/// Lines that a part has more room for while its selected row tells all of itself.
+const TOLD: usize = 6;
+
 /// Below this the parts of a view are shown one at a time.
 const STACKED: u16 = 56;
 
@@ -148,10 +151,9 @@ fn notice(app: &App) -> Option<(String, Tone)> {
         Standing::Stale if app.live.connected => {
             Some(("These numbers are older than 5 s: the views do not move.".to_owned(), Tone::Bad))
         }
-        Standing::Stale | Standing::Away if app.live.trouble.is_some() => Some((
-            format!("These numbers are the last that arrived: {reason}. Trying again; r now."),
-            Tone::Bad,
-        )),
+        Standing::Stale | Standing::Away if app.live.trouble.is_some() => {
+            Some((format!("The last that arrived: {reason}. Trying again; r at once."), Tone::Bad))
+        }
         Standing::Connecting if app.live.trouble.is_some() && app.view() != View::Server => Some((
             format!("Nothing can be shown yet: {reason}. Trying again; 8 says more."),
             Tone::Bad,
@@ -165,25 +167,29 @@ fn draw_view(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
     let mut panels = views::panels(app);
     let marks = app.marks();
     let focus = marks.focus.min(panels.len().saturating_sub(1));
-    for panel in &mut panels {
+    if let Some(panel) = panels.get_mut(focus) {
         panel.telling = marks.telling && view != View::Overview;
     }
     let alone = marks.alone || panels.len() > 1 && area.width < STACKED;
     let places: Vec<_> = match (alone, view) {
         (true, _) => vec![(focus, area)],
         (false, View::Overview) => {
-            let (places, line) = arranged(area);
+            let needed = panels.get(2).map_or(0, |panel| {
+                panel.n_lines_beside(area.width, app.look.ascii) + panel.n_rows()
+            });
+            let (places, line) = arranged(area, needed);
             let (text, tone) = overview::conserved(app, usize::from(line.width));
             let line_of = Line::from(app.look.fitted(&text, usize::from(line.width), tone));
             frame.render_widget(line_of, line);
             places
         }
-        (false, _) => stacked(area, &panels).into_iter().enumerate().collect(),
+        (false, _) => stacked(area, &panels, app.look.ascii).into_iter().enumerate().collect(),
     };
     if view == View::Jobs {
         // The rows that are laid out are those that will be seen.
         let (height, rows) = (area.height, app.jobs.n_loaded());
-        let beside = panels.first().map_or(0, Panel::n_lines_beside);
+        let beside =
+            panels.first().map_or(0, |panel| panel.n_lines_beside(area.width, app.look.ascii));
         app.cursor_mut(0).fit(usize::from(height).saturating_sub(beside), rows);
         panels = views::panels(app);
         panels[0].telling = marks.telling;
@@ -200,9 +206,13 @@ fn draw_view(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
 }
 
 /// The parts of the overview, and where the line is that must always hold.
-fn arranged(area: Rect) -> (Vec<(usize, Rect)>, Rect) {
-    // A title and a row for each state.
-    let upper = 9.max(area.height / 3).min(area.height.saturating_sub(4));
+///
+/// The lowest has the `needed` lines, if the others have what they need: a title and a row for each
+/// state.
+fn arranged(area: Rect, needed: usize) -> (Vec<(usize, Rect)>, Rect) {
+    let needed = u16::try_from(needed + 1).unwrap_or(u16::MAX);
+    let upper = area.height.saturating_sub(needed).clamp(9, 9.max(area.height * 2 / 3));
+    let upper = upper.min(area.height.saturating_sub(4));
     let [above, line, below] =
         Layout::vertical([Constraint::Length(upper), Constraint::Length(1), Constraint::Min(0)])
             .areas(area);
@@ -210,18 +220,19 @@ fn arranged(area: Rect) -> (Vec<(usize, Rect)>, Rect) {
         Layout::horizontal([Constraint::Fill(1), Constraint::Length(1), Constraint::Fill(1)])
             .areas(above);
     // Of throughput a title, two lines, the head and all types; of alerts what is left.
-    let throughput = if upper > 12 { upper / 2 + 1 } else { upper.saturating_sub(3).max(3) };
+    let throughput = if upper > 11 { upper / 2 + 1 } else { upper.saturating_sub(4).max(3) };
     let [rates, alerts] =
         Layout::vertical([Constraint::Length(throughput), Constraint::Min(0)]).areas(right);
     (vec![(0, left), (1, rates), (2, below), (3, alerts)], line)
 }
 
 /// One below the other: each as high as it needs to be, and the first has what is left.
-fn stacked(area: Rect, panels: &[Panel]) -> Vec<Rect> {
+fn stacked(area: Rect, panels: &[Panel], ascii: bool) -> Vec<Rect> {
     let n = u16::try_from(panels.len()).unwrap_or(1).max(1);
     let most = area.height / n;
     let others = panels.iter().skip(1).map(|panel| {
-        let lines = panel.n_lines_beside() + panel.n_rows();
+        let (more, most) = if panel.telling { (TOLD, most * 2) } else { (0, most) };
+        let lines = panel.n_lines_beside(area.width, ascii) + panel.n_rows() + more;
         Constraint::Length(u16::try_from(lines + 1).unwrap_or(u16::MAX).min(most))
     });
     let parts: Vec<_> = std::iter::once(Constraint::Min(most)).chain(others).collect();

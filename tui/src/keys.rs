@@ -151,19 +151,17 @@ pub(crate) const BINDINGS: &[Binding] = &[
     on(&[k(KeyCode::Enter)], Action::In, &[OVERVIEW, ALERTS], "the jobs behind it").hint("jobs"),
     on(&[k(KeyCode::Enter)], Action::In, &[JOBS], "the job").hint("job"),
     on(&[k(KeyCode::Enter), c('e')], Action::Expand, &[JOB], "the event, whole").hint("event"),
-    on(&[k(KeyCode::Enter)], Action::In, &[LETTERS, LOG], "what is behind it").hint("in"),
+    on(&[k(KeyCode::Enter)], Action::In, &[LETTERS], "copy how to list them").hint("copy"),
+    on(&[k(KeyCode::Enter)], Action::In, &[LOG], "what is behind it").hint("in"),
     on(&[k(KeyCode::Enter)], Action::In, &[DOCTOR], "run the fix, if confirmed").hint("fix"),
     on(&[k(KeyCode::Enter)], Action::In, &[SERVER], "do it").hint("do"),
     on(&[k(KeyCode::Tab)], Action::NextPart, PARTS, "the next part").hint("part"),
     on(&[k(KeyCode::BackTab)], Action::PrevPart, PARTS, "the part before"),
-    on(&[c('e')], Action::Expand, &[OVERVIEW], "only this part, or all")
-        .hint("expand"),
-    on(&[c('e')], Action::Expand, &[JOBS, ALERTS, LOG, DOCTOR], "all of the row")
-        .hint("expand"),
+    on(&[c('e')], Action::Expand, &[OVERVIEW], "only this part, or all").hint("expand"),
+    on(&[c('e')], Action::Expand, &[JOBS, ALERTS, LOG, DOCTOR], "all of the row").hint("expand"),
     on(&[c('s')], Action::Sort, &[OVERVIEW, JOBS, DATAFLOW], "sort by something else").hint("sort"),
     on(&[c('t')], Action::Window, &[OVERVIEW], "another window of time").hint("window"),
-    on(&[c('m')], Action::Measure, &[OVERVIEW], "another latency")
-        .hint("measure"),
+    on(&[c('m')], Action::Measure, &[OVERVIEW], "another latency").hint("measure"),
     on(&[c('/')], Action::Filter, VIEWS, "filter the jobs").hint("filter"),
     on(&[c(':')], Action::Command, VIEWS, "go to a view by its name").hint("view"),
     on(&[k(KeyCode::Esc)], Action::Back, VIEWS, "back to where you were"),
@@ -243,7 +241,7 @@ impl Key {
     }
 
     pub(crate) fn name(self) -> String {
-        let name = match self.code {
+        match self.code {
             KeyCode::Char(' ') => "Space".to_owned(),
             KeyCode::Char(c) if self.ctrl => format!("Ctrl-{c}"),
             KeyCode::Char(c) => c.to_string(),
@@ -251,8 +249,7 @@ impl Key {
             KeyCode::PageUp => "PgUp".to_owned(),
             KeyCode::BackTab => "Shift-Tab".to_owned(),
             code => format!("{code:?}"),
-        };
-        name
+        }
     }
 }
 

@@ -150,6 +150,13 @@ pub(crate) fn spark(values: &[u64], width: usize) -> String {
     format!("{}{line}", " ".repeat(width - values.len()))
 }
 
+/// The same, each value against the least and the greatest: how something moves, not how much it is.
+pub(crate) fn moves(values: &[u64], width: usize) -> String {
+    let values = &values[values.len().saturating_sub(width)..];
+    let least = values.iter().copied().min().unwrap_or(0);
+    spark(&values.iter().map(|value| value - least).collect::<Vec<_>>(), width)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +166,8 @@ mod tests {
         assert_eq!(spark(&[0, 1, 50, 100], 6), "  ▁▂▅█");
         assert_eq!(spark(&[9, 9, 0, 0], 2), "▁▁");
         assert_eq!(spark(&[], 3), "   ");
+        assert_eq!(moves(&[100, 101, 107], 3), "▁▂█");
+        assert_eq!(moves(&[100, 100], 2), "▁▁");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use ratatui::widgets::Paragraph;
 
 use crate::cursor::Cursor;
 use crate::look::{Look, Tone};
-use crate::printable::{cells_of, fit};
+use crate::printable::{cells_of, fit, wrap};
 use crate::spot::Spot;
 
 /// A column.
@@ -93,8 +93,25 @@ impl Panel {
     }
 
     /// Lines that it takes beside its rows.
-    pub(crate) fn n_lines_beside(&self) -> usize {
-        1 + self.words.len() + usize::from(!self.cols.is_empty() && !self.rows.is_empty())
+    pub(crate) fn n_lines_beside(&self, width: u16, ascii: bool) -> usize {
+        let title = usize::from(!self.title.is_empty());
+        title + self.wrapped(width, ascii).count() + usize::from(self.headed())
+    }
+
+    /// Whether its columns have names that are to be seen.
+    fn headed(&self) -> bool {
+        !self.rows.is_empty() && self.cols.iter().any(|col| !col.head.is_empty())
+    }
+
+    fn wrapped(&self, width: u16, ascii: bool) -> impl Iterator<Item = Cell> {
+        let wrapped = move |(text, tone): &Cell| {
+            let lines = match text.is_empty() {
+                true => vec![String::new()],
+                false => wrap(text, usize::from(width), ascii),
+            };
+            lines.into_iter().map(|line| (line, *tone)).collect::<Vec<_>>()
+        };
+        self.words.iter().flat_map(wrapped)
     }
 }
 
@@ -116,12 +133,16 @@ pub(crate) fn draw(
     stance: Stance,
 ) -> Vec<(Rect, usize)> {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
-    let mut lines = vec![title(look, panel, width, stance.focused)];
-    for (text, tone) in &panel.words {
-        lines.push(Line::from(look.fitted(text, width, *tone)));
+    let mut lines = Vec::new();
+    // A box has its title in its frame.
+    if !panel.title.is_empty() {
+        lines.push(title(look, panel, width, stance.focused));
+    }
+    for (text, tone) in panel.wrapped(area.width, look.ascii) {
+        lines.push(Line::from(look.fitted(&text, width, tone)));
     }
     let columns = columns(panel.cols, area.width.saturating_sub(2));
-    if !panel.cols.is_empty() && !panel.rows.is_empty() {
+    if panel.headed() {
         let heads: Vec<_> =
             panel.cols.iter().map(|col| (col.head.to_owned(), Tone::Fine)).collect();
         lines.push(laid(look, &columns, panel.cols, &heads, width, "  "));
@@ -153,15 +174,17 @@ pub(crate) fn draw(
     places
 }
 
-/// What the selected row tells beside, in at most half of the lines.
+/// What the selected row tells beside.
 fn told(look: &Look, panel: &Panel, at: usize, width: usize, height: usize) -> Vec<Line<'static>> {
     let Some(row) = panel.row(at).filter(|row| panel.telling && !row.more.is_empty()) else {
         return Vec::new();
     };
     let mut lines = vec![Line::from(look.span(&"─".repeat(width), Tone::Fine))];
-    let text = crate::printable::wrap(&row.more, width.saturating_sub(2), look.ascii);
+    let text = wrap(&row.more, width.saturating_sub(2), look.ascii);
     lines.extend(text.iter().map(|line| Line::from(look.span(&format!("  {line}"), Tone::Plain))));
-    lines.truncate(height / 2);
+    // What the list does not need.
+    let list = panel.n_rows().min(height / 2).max(1);
+    lines.truncate(height.saturating_sub(list));
     lines
 }
 

@@ -104,7 +104,7 @@ impl Iterator for Drawn<'_> {
     fn next(&mut self) -> Option<(char, usize)> {
         loop {
             let c = match self.chars.next()? {
-                c if matches!(c, '\t' | '\n' | '\r') => ' ',
+                '\t' | '\n' | '\r' => ' ',
                 // They choose between two pictures of one character, of different widths.
                 '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => continue,
                 c if hostile(c) => REPLACEMENT,

@@ -28,20 +28,18 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
     let look = app.look;
     match &mut over {
         Over::Help(cursor) => {
-            let mut panel = Panel::new("Keys", &[]);
-            panel.rows = super::help(app);
-            panel.words = vec![(
-                "Filters: state:failed,retrying type:email.* queue:\"\" age:>5m \"timed out\""
-                    .to_owned(),
-                Tone::Fine,
-            )];
-            let rows = panel.rows.len() + 4;
-            list(app, frame, place, boxed(area, 80, rows), &panel, cursor, false);
+            let filters =
+                "Filters: state:failed,retrying type:email.* queue:\"\" age:>5m \"timed out\"";
+            let words = vec![(filters.to_owned(), Tone::Fine)];
+            let panel = Panel { words, rows: super::help(app), ..Panel::default() };
+            let within = area.width.min(80).saturating_sub(4);
+            let rows = panel.rows.len() + panel.n_lines_beside(within, look.ascii) + 2;
+            list(app, frame, (place, "Keys"), boxed(area, 80, rows), &panel, cursor, false);
         }
         Over::Launcher(launcher) => draw_launcher(app, frame, area, launcher),
         Over::Output(cursor) => {
             let output = &app.doctor.output;
-            let mut panel = Panel::new("Running", &[]);
+            let mut panel = Panel::default();
             panel.words.push((format!("$ {}", output.command), Tone::Title));
             let plain = |line: &String| vec![(line.clone(), Tone::Plain)];
             panel.rows = output
@@ -55,7 +53,6 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
                 Some(Ok(code)) => (format!("✗ it has ended with {code}"), Tone::Bad),
                 Some(Err(why)) => (format!("✗ {why}"), Tone::Bad),
             };
-            panel.note.clone_from(&text);
             panel.rows.push(Row { cells: vec![(text, tone)], ..Row::default() });
             // Whoever has not scrolled sees the last line.
             let rows = panel.rows.len();
@@ -65,7 +62,7 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
             list(
                 app,
                 frame,
-                place,
+                (place, "Running"),
                 boxed(area, 100, usize::from(area.height)),
                 &panel,
                 cursor,
@@ -120,7 +117,8 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
             if let Some(Over::Filter { input: copy, .. }) = &mut app.over {
                 *copy = input.clone();
             }
-            let rows: Vec<_> = suggested(app).into_iter().map(|one| (one.to, one.means)).collect();
+            let found = if fault.is_none() { suggested(app) } else { Vec::new() };
+            let rows: Vec<_> = found.into_iter().map(|one| (one.to, one.means)).collect();
             app.over = None;
             prompt(app, frame, area, place, "/", input, &rows, *chosen, fault.as_ref());
         }
@@ -182,14 +180,14 @@ pub(crate) fn hints(place: Place) -> String {
 fn list(
     app: &mut App,
     frame: &mut Frame<'_>,
-    place: Place,
+    (place, title): (Place, &str),
     area: Rect,
     panel: &Panel,
     cursor: &mut Cursor,
     selected: bool,
 ) {
     let look = app.look;
-    let inner = frame_of(frame, &look, place, area, &panel.title);
+    let inner = frame_of(frame, &look, place, area, title);
     let stance = Stance { focused: true, cursor: selected };
     let rows = panel::draw(frame, inner, &look, panel, cursor, stance);
     app.hits.extend(rows.into_iter().map(|(area, at)| (area, Hit::Over(at))));
@@ -198,7 +196,7 @@ fn list(
 fn draw_launcher(app: &mut App, frame: &mut Frame<'_>, area: Rect, launcher: &mut Launcher) {
     const COLS: &[Col] =
         &[Col::left("Page", 20), Col::left("Address", 0), Col::left("What it is", 0).from(60)];
-    let mut panel = Panel::new("Other pages", COLS);
+    let mut panel = Panel::new("", COLS);
     match &launcher.found {
         None => panel.words.push(("Reading the list.".to_owned(), Tone::Fine)),
         Some(Err(trouble)) => {
@@ -223,8 +221,16 @@ fn draw_launcher(app: &mut App, frame: &mut Frame<'_>, area: Rect, launcher: &mu
         panel.words.push((format!("Not opened: {why}. y copies the address:"), Tone::Warn));
         panel.words.push((url.clone(), Tone::Title));
     }
-    let rows = panel.rows.len() + panel.words.len() + 5;
-    list(app, frame, Place::Launcher, boxed(area, 100, rows), &panel, &mut launcher.cursor, true);
+    let rows = panel.rows.len() + panel.words.len() + 4;
+    list(
+        app,
+        frame,
+        (Place::Launcher, "Other pages"),
+        boxed(area, 100, rows),
+        &panel,
+        &mut launcher.cursor,
+        true,
+    );
 }
 
 fn draw_form(app: &mut App, frame: &mut Frame<'_>, area: Rect, form: &Form) {
@@ -338,7 +344,8 @@ fn prompt(
     if let Some((at, fault)) = fault {
         // Below what is wrong there would be no room; above it the arrow points down.
         let text = format!("At character {}: {fault}", at + 1);
-        lines.push(Line::from(look.fitted(&text, width, Tone::Bad)));
+        let text = wrap(&text, width, look.ascii);
+        lines.extend(text.iter().take(3).map(|line| Line::from(look.span(line, Tone::Bad))));
         let before: String = input.value().chars().take(*at).collect();
         let indent = cells_of(&printable(&before, look.ascii)) + 2;
         let arrow = if look.ascii { "v" } else { "↓" };

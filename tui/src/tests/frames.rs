@@ -154,8 +154,8 @@ fn alerts_are_seen_as_they_are_kept() {
 }
 
 fn dataflow(busy: f64, records: u64) -> answers::Dataflow {
-    let operator = |id: &str, scope: Option<&str>, name: &str, busy_seconds, records| {
-        answers::OperatorView {
+    let operator =
+        |id: &str, scope: Option<&str>, name: &str, busy_seconds, records| answers::OperatorView {
             id: id.to_owned(),
             scope: scope.map(str::to_owned),
             name: name.to_owned(),
@@ -164,8 +164,7 @@ fn dataflow(busy: f64, records: u64) -> answers::Dataflow {
             records,
             pending_records: 3,
             pending_bytes: 1_024,
-        }
-    };
+        };
     answers::Dataflow {
         as_of: Some(at("2026-11-21T10:00:00Z")),
         lag_seconds: 0.012,
@@ -252,7 +251,12 @@ fn the_doctor_is_seen_as_it_is_kept() {
     };
     bench.take(Msg::Hand(Hand::Checked(Ok(vec![
         check("file limit", "65,536 files", Verdict::Pass, None),
-        check("rabbitmq", "nothing listens at localhost:5672", Verdict::Fail, Some("systemctl start rabbitmq-server")),
+        check(
+            "rabbitmq",
+            "nothing listens at localhost:5672",
+            Verdict::Fail,
+            Some("systemctl start rabbitmq-server"),
+        ),
         check("clock", "0.8 s behind", Verdict::Warn, Some("timedatectl set-ntp true")),
     ]))));
     bench.seen("doctor");

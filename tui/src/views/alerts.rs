@@ -36,7 +36,7 @@ const COLS: &[Col] = &[
     Col::left("State", 11),
     Col::left("Alert", 0),
     Col::left("About", 0).from(56),
-    Col::right("Value", 9),
+    Col::right("Value", 8),
     Col::right("Since", 19).from(96),
 ];
 

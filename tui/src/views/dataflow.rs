@@ -10,7 +10,7 @@ use crate::http::Trouble;
 use crate::look::Tone;
 use crate::msg::Ask;
 use crate::panel::{Col, Panel, Row};
-use crate::words::{clock, count, seconds};
+use crate::words::{clock, count, many, seconds};
 
 /// It is read once a second while it is looked at.
 const AGAIN: i64 = 1_000_000;
@@ -139,10 +139,10 @@ fn operators(app: &App) -> Panel {
     let held: u64 = found.operators.iter().map(|one| one.records).sum();
     panel.words.push((
         format!(
-            "lag {} · {} workers · {} operators · {} records held",
+            "lag {} · {} · {} · {} records held",
             seconds(Some(found.lag_seconds)),
-            found.workers,
-            found.operators.len(),
+            many(found.workers, "worker"),
+            many(found.operators.len() as u64, "operator"),
             count(held)
         ),
         Tone::Plain,

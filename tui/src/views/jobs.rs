@@ -171,7 +171,7 @@ impl Jobs {
         (self.first > 0 && cursor.at < self.first * PAGE + margin).then(|| self.ask(self.first - 1))
     }
 
-    pub(crate) fn to_top(&mut self, now: Micros) -> Option<Ask> {
+    pub(crate) fn run_to_top(&mut self, now: Micros) -> Option<Ask> {
         self.running = false;
         (self.first > 0).then(|| {
             self.pages.clear();
@@ -181,7 +181,7 @@ impl Jobs {
     }
 
     /// Reads on until the last row is there. There is no other way to it than through all of them.
-    pub(crate) fn to_end(&mut self) -> Option<Ask> {
+    pub(crate) fn run_to_end(&mut self) -> Option<Ask> {
         self.running = self.sort == Sort::Newest;
         let next = self.first + self.pages.len();
         let more = self.starts.get(next).is_some_and(Option::is_some);
@@ -239,7 +239,7 @@ impl Jobs {
         }
         if self.running {
             taken.cursor = Some(self.n_loaded().saturating_sub(1));
-            taken.ask = self.to_end();
+            taken.ask = self.run_to_end();
             self.running = taken.ask.is_some();
         }
         taken
@@ -351,7 +351,7 @@ fn words(app: &App) -> Vec<(String, Tone)> {
                     count(jobs.n_loaded() as u64)
                 ));
             } else if jobs.first > 0 {
-                text.push_str(" Older pages stay as they were read; g leads to the newest.");
+                text.push_str(" Not read again here; g: the newest.");
             }
             words.push((text, Tone::Fine));
         }

@@ -10,9 +10,10 @@ use crate::app::App;
 use crate::filter::{Filter, ended};
 use crate::fold::Views;
 use crate::http::Trouble;
-use crate::look::{Tone, spark};
+use crate::look::{Tone, moves, spark};
 use crate::msg::Ask;
 use crate::panel::{Col, Panel, Row};
+use crate::printable::wrap;
 use crate::spot::Spot;
 use crate::words::{count, many, of_state, seconds};
 
@@ -133,7 +134,7 @@ fn states(app: &App) -> Panel {
                 cells: vec![
                     (format!("{} {}", words.sign, words.word), words.tone),
                     (number.clone(), if jobs == Some(0) { Tone::Mute } else { Tone::Title }),
-                    (spark(&app.live.samples(state), width), words.tone),
+                    (moves(&app.live.samples(state), width), words.tone),
                 ],
                 to: Some(Spot::Jobs(Filter::default().state(state))),
                 copy: format!("{state} {number}"),
@@ -244,10 +245,14 @@ fn latency(app: &App) -> Panel {
     if views.jobs == 0 && views.totals.is_empty() {
         panel.title = "No jobs yet".to_owned();
         panel.note.clear();
-        panel.words =
-            ["Submit one, and it appears here within a second: with n, or with", &curl(app)]
-                .map(|line| (line.to_owned(), Tone::Plain))
-                .to_vec();
+        panel.cols = &[];
+        let words =
+            "Submit one, and it appears here within a second: with n, or with this (y copies it):";
+        panel.words.push((words.to_owned(), Tone::Plain));
+        let (curl, width) = (curl(app), usize::from(app.size.0).saturating_sub(2));
+        let line =
+            |line| Row { cells: vec![(line, Tone::Title)], copy: curl.clone(), ..Row::default() };
+        panel.rows = wrap(&curl, width, app.look.ascii).into_iter().map(line).collect();
         return panel;
     }
     let mut rows: Vec<_> = views
@@ -315,7 +320,7 @@ fn named(job_type: Option<&str>) -> (String, Tone) {
     }
 }
 
-pub(crate) fn curl(app: &App) -> String {
+fn curl(app: &App) -> String {
     format!(
         "curl -X POST {}/jobs -H 'content-type: application/json' -d '{{\"type\": \"email.send\"}}'",
         app.url
