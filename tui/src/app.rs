@@ -437,8 +437,11 @@ impl App {
                 marks.alone = !marks.alone;
             }
             View::Job => {
-                if let Some(event) = self.selected().and_then(|row| row.event) {
-                    self.job.toggle(event);
+                let Some(row) = self.selected() else { return };
+                match (row.event, row.to) {
+                    (Some(event), _) => self.job.toggle(event),
+                    (None, Some(to)) => self.go(to),
+                    (None, None) => {}
                 }
             }
             _ => {
@@ -500,6 +503,10 @@ impl App {
         if let Spot::Job(id) = to {
             self.job.set(id);
             self.marks.remove(&View::Job);
+        }
+        // Whoever comes back to an older page finds it as they left it.
+        if self.view() == View::Jobs && self.jobs.read() && self.jobs.deep(self.cursor(0)) {
+            return;
         }
         self.read();
     }
@@ -628,7 +635,13 @@ impl App {
 
     fn hand(&mut self, hand: Hand) -> Due {
         match hand {
-            Hand::Line(Task::Demo, line) => self.server.line(line),
+            Hand::Line(Task::Demo, line) => {
+                self.server.line(line);
+                // It may be there by now.
+                if !self.live.connected {
+                    self.order(Order::Wake);
+                }
+            }
             Hand::Ended(Task::Demo, ended) => self.server.ended(ended),
             Hand::Line(_, line) => self.doctor.output.line(line),
             Hand::Ended(_, ended) => {

@@ -150,7 +150,8 @@ pub(crate) const BINDINGS: &[Binding] = &[
     on(&[ctrl('u'), k(KeyCode::PageUp)], Action::PageUp, SCROLLED, "half a page up"),
     on(&[k(KeyCode::Enter)], Action::In, &[OVERVIEW, ALERTS], "the jobs behind it").hint("jobs"),
     on(&[k(KeyCode::Enter)], Action::In, &[JOBS], "the job").hint("job"),
-    on(&[k(KeyCode::Enter), c('e')], Action::Expand, &[JOB], "the event, whole").hint("event"),
+    on(&[k(KeyCode::Enter), c('e')], Action::Expand, &[JOB], "the event; jobs like it")
+        .hint("event"),
     on(&[k(KeyCode::Enter)], Action::In, &[LETTERS], "copy how to list them").hint("copy"),
     on(&[k(KeyCode::Enter)], Action::In, &[LOG], "what is behind it").hint("in"),
     on(&[k(KeyCode::Enter)], Action::In, &[DOCTOR], "run the fix, if confirmed").hint("fix"),

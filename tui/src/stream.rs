@@ -71,7 +71,11 @@ fn follow(server: &Server, news: &Sender<Msg>, wake: &Receiver<()>) {
             return;
         }
         match wake.recv_timeout(pause) {
-            Ok(()) => pause = SHORTEST,
+            Ok(()) => {
+                // Once is enough, however often it was said.
+                while wake.try_recv().is_ok() {}
+                pause = SHORTEST;
+            }
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => pause = (pause * 2).min(LONGEST),
             Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
         }

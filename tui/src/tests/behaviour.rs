@@ -186,6 +186,11 @@ fn a_list_is_read_on_by_cursor_and_only_some_pages_of_it_are_held() {
     }
     let frame = bench.frame((80, 24));
     assert!(frame.contains("rows 984–1,000 of 1,000"), "{frame}");
+    // Into a job and back: the place is kept.
+    bench.press(KeyCode::Enter);
+    bench.press(KeyCode::Esc);
+    assert_eq!(lists(&mut bench), []);
+    assert!(bench.frame((80, 24)).contains("rows 984–1,000 of 1,000"));
     // Up again: pages that were let go are asked for by the cursors that led there.
     for _ in 0..80 {
         bench.take(Msg::Input(Event::Key(KeyEvent::new(KeyCode::PageUp, KeyModifiers::NONE))));
@@ -344,6 +349,8 @@ fn without_a_server_the_screen_for_it_comes_and_goes_by_itself() {
     bench.press(KeyCode::Enter);
     let command = ["observatory", "up", "--demo", "--listen", "127.0.0.1:8080"].map(str::to_owned);
     assert_eq!(bench.orders(), [Order::Run(Task::Demo, command.to_vec())]);
+    bench.take(Msg::Hand(Hand::Line(Task::Demo, "listening".to_owned())));
+    assert_eq!(bench.orders(), [Order::Wake]);
     bench.hear(News::Snapshot(Box::new(snapshot())));
     assert_eq!(bench.app.view(), View::Overview);
 

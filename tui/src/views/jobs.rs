@@ -150,6 +150,11 @@ impl Jobs {
         self.first * PAGE + self.pages.iter().map(Vec::len).sum::<usize>()
     }
 
+    /// Whether somebody has gone down so far that they would lose their place.
+    pub(crate) fn deep(&self, cursor: Cursor) -> bool {
+        self.first > 0 || cursor.at + cursor.height >= PAGE
+    }
+
     /// Rows before those that are held.
     pub(crate) fn n_before(&self) -> usize {
         self.first * PAGE
