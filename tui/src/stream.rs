@@ -191,4 +191,64 @@ mod tests {
         assert_eq!(http_date("Sat, 21 Nov 2026 10:00:00 GMT"), Some(at.0));
         assert_eq!(http_date("Sat Nov 21 10:00:00 2026"), None);
     }
+
+    /// A server that gives each stream one of these texts, and tells the path that was asked for.
+    fn server(streams: Vec<&'static str>) -> (String, Receiver<String>) {
+        use std::io::{BufReader, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (told, paths) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            let mut streams = streams.into_iter();
+            for socket in listener.incoming() {
+                let mut socket = socket.unwrap();
+                let mut lines = BufReader::new(socket.try_clone().unwrap()).lines();
+                let Some(Ok(first)) = lines.next() else { continue };
+                while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+                let path = first.split(' ').nth(1).unwrap().to_owned();
+                let body = match path.starts_with("/api/v1/stream") {
+                    true => {
+                        told.send(path).unwrap();
+                        let Some(body) = streams.next() else { return };
+                        body
+                    }
+                    false => "{}",
+                };
+                let head =
+                    "HTTP/1.1 200 OK\r\nconnection: close\r\ndate: Sat, 21 Nov 2026 10:00:00 GMT";
+                write!(socket, "{head}\r\n\r\n{body}").unwrap();
+            }
+        });
+        (url, paths)
+    }
+
+    #[test]
+    fn a_stream_that_ends_is_read_on_from_its_last_event_and_a_reset_begins_anew() {
+        const FIRST: &str = "id: 1-2\nevent: snapshot\ndata: SNAPSHOT\n\nid: 1-3\nevent: delta\ndata: DELTA\n\nid: 1-4\nevent: delta\ndata: {\"cut";
+        let snapshot = serde_json::to_string(&Snapshot::default()).unwrap();
+        let delta = serde_json::to_string(&Delta::default()).unwrap();
+        let first = FIRST.replace("SNAPSHOT", &snapshot).replace("DELTA", &delta);
+        let second =
+            format!("event: reset\ndata: {{}}\n\nid: 2-1\nevent: snapshot\ndata: {snapshot}\n\n");
+        let (url, paths) = server(vec![first.leak(), second.leak(), "event: lagged\ndata: {}\n\n"]);
+        let (news, heard) = std::sync::mpsc::channel();
+        let (_wake, woken) = std::sync::mpsc::channel();
+        start(Server::new(url, None), news, woken);
+
+        let told = |msg| match msg {
+            Msg::News(News::Clock(_)) => None,
+            Msg::News(News::Snapshot(_)) => Some("snapshot".to_owned()),
+            Msg::News(News::Delta(_)) => Some("delta".to_owned()),
+            Msg::News(News::Lost { trouble, .. }) => Some(trouble.detail),
+            _ => None,
+        };
+        let news: Vec<_> = heard.iter().filter_map(told).take(4).collect();
+        assert_eq!(news, ["snapshot", "delta", "snapshot", "the connection has ended"]);
+        let asked: Vec<_> = paths.iter().take(3).collect();
+        let path = "/api/v1/stream";
+        assert_eq!(
+            asked,
+            [path.to_owned(), format!("{path}?after=1-3"), format!("{path}?after=2-1")]
+        );
+    }
 }

@@ -297,8 +297,8 @@ const COLS: &[Col] = &[
     Col::left("Worker", 12).from(116),
     Col::right("Att", 3).from(64),
     Col::right("Created", 11),
-    Col::right("Wait", 9).from(92),
-    Col::right("Took", 9),
+    Col::right("Wait", 11).from(96),
+    Col::right("Took", 11),
     Col::left("Error", 0).from(76),
 ];
 
