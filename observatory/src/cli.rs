@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    api_role, dlq, exit, gate, gateway, loadgen, pipeline_role, replay, up, verify, worker,
+    api_role, dlq, exit, gate, gateway, loadgen, pipeline_role, replay, tui_cmd, up, verify, worker,
 };
 
 /// Exact, live answers about background jobs.
@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Pipeline(pipeline_role::Args),
     /// Serve what the pipeline wrote over HTTP.
     Api(api_role::Args),
+    /// Look at jobs in the terminal, live.
+    Tui(tui_cmd::Args),
     /// Run a recorded stream of events through the dataflow and print what it comes to.
     Replay(replay::Args),
     /// Publish the events of made-up jobs to RabbitMQ, to see what it is like under load.

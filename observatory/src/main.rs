@@ -38,6 +38,7 @@ mod servers;
 mod signals;
 mod stores;
 mod table;
+mod tui_cmd;
 mod up;
 mod verify;
 mod worker;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         cli::Command::Worker(args) => worker::run(&args),
         cli::Command::Pipeline(args) => pipeline_role::run(&args),
         cli::Command::Api(args) => api_role::run(&args),
+        cli::Command::Tui(args) => tui_cmd::run(&args),
         cli::Command::Replay(args) => replay::run(&args),
         cli::Command::Loadgen(args) => loadgen::run(&args),
         cli::Command::Verify(args) => verify::run(&args),

@@ -1,0 +1,46 @@
+//! `observatory tui`: the terminal UI, on the API of whatever server there is.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Where the API is.
+    #[arg(long, env = "OBSERVATORY_API", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// What lets us in, where a token is asked for. Rather as a variable: others see our arguments.
+    #[arg(long, env = "OBSERVATORY_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Draw nothing but ASCII, as is done by itself where the locale is not UTF-8.
+    #[arg(long)]
+    ascii: bool,
+    /// When to use colours.
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    color: Color,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Color {
+    /// Unless `NO_COLOR` is set.
+    Auto,
+    Always,
+    Never,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let color = match args.color {
+        Color::Auto => tui::Color::Auto,
+        Color::Always => tui::Color::Always,
+        Color::Never => tui::Color::Never,
+    };
+    tui::run(tui::Options {
+        url: args.url.clone(),
+        token: args.token.clone().filter(|token| !token.is_empty()),
+        ascii: args.ascii,
+        color,
+        // What it runs is itself, by another subcommand.
+        program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("observatory")),
+    })
+}

@@ -1,0 +1,132 @@
+//! The server that we look at; without one, what is missing and how to get it.
+
+use std::collections::VecDeque;
+
+use crate::app::App;
+use crate::hands::Task;
+use crate::live::Standing;
+use crate::look::Tone;
+use crate::msg::Order;
+use crate::over::{Entry, Over};
+use crate::panel::{Panel, Row};
+
+/// Lines of the server that we started which are kept.
+const KEPT: usize = 200;
+
+#[derive(Default)]
+pub(crate) struct Server {
+    lines: VecDeque<String>,
+    started: bool,
+    ended: Option<Result<i32, String>>,
+}
+
+impl Server {
+    pub(crate) fn line(&mut self, line: String) {
+        self.lines.push_back(line);
+        if self.lines.len() > KEPT {
+            self.lines.pop_front();
+        }
+    }
+
+    pub(crate) fn ended(&mut self, ended: Result<i32, String>) {
+        (self.started, self.ended) = (false, Some(ended));
+    }
+}
+
+/// What the rows offer, in their order.
+#[derive(Clone, Copy)]
+enum Choice {
+    Demo,
+    Address,
+    Token,
+    Again,
+}
+
+const CHOICES: [Choice; 4] = [Choice::Demo, Choice::Address, Choice::Token, Choice::Again];
+
+pub(crate) fn panel(app: &App) -> Panel {
+    let connected = app.live.connected;
+    let mut panel = Panel::new(if connected { "The server" } else { "No server yet" }, &[]);
+    let say = |text: String, tone| (text, tone);
+    match (&app.live.trouble, app.standing()) {
+        (Some(trouble), _) => {
+            panel.words.push(say(format!("✗ {}: {trouble}.", app.url), Tone::Bad));
+            if let Some(at) = app.live.again_at {
+                let s = (at.0 - app.now.0).max(0) / 1_000_000 + 1;
+                panel.words.push(say(format!("The next attempt is in {s} s."), Tone::Fine));
+            }
+        }
+        (None, Standing::Connecting) => {
+            panel.words.push(say(format!("Connecting to {}.", app.url), Tone::Fine));
+        }
+        (None, _) => panel.words.push(say(format!("✓ Connected to {}.", app.url), Tone::Good)),
+    }
+    if !connected {
+        panel.words.push(say(
+            "Nothing to look at without one: start one with made-up jobs, or say where yours is."
+                .to_owned(),
+            Tone::Plain,
+        ));
+    }
+    panel.words.push(say(String::new(), Tone::Plain));
+    panel.rows = CHOICES.into_iter().map(|choice| row(app, choice)).collect();
+    if app.server.started || app.server.ended.is_some() {
+        panel.rows.push(text(String::new(), Tone::Plain));
+        panel.rows.push(text(ended(&app.server), Tone::Title));
+    }
+    panel.rows.extend(app.server.lines.iter().map(|line| text(line.clone(), Tone::Fine)));
+    panel
+}
+
+fn ended(server: &Server) -> String {
+    match &server.ended {
+        _ if server.started => "The server that was started here says:".to_owned(),
+        Some(Ok(code)) => format!("The server that was started here has ended with {code}:"),
+        Some(Err(why)) => format!("The server can not be started: {why}."),
+        None => String::new(),
+    }
+}
+
+fn text(line: String, tone: Tone) -> Row {
+    Row { copy: line.clone(), cells: vec![(line, tone)], ..Row::default() }
+}
+
+fn demo(app: &App) -> Vec<String> {
+    let listen = app.url.trim_start_matches("http://").replace("localhost", "127.0.0.1");
+    [&app.program, "up", "--demo", "--listen", &listen].map(str::to_owned).to_vec()
+}
+
+fn row(app: &App, choice: Choice) -> Row {
+    let (words, copy) = match choice {
+        Choice::Demo if app.server.started => {
+            ("Stop the server that was started here".to_owned(), String::new())
+        }
+        Choice::Demo => {
+            let command = demo(app).join(" ");
+            (format!("Start one here with made-up jobs: {command}"), command)
+        }
+        Choice::Address => ("Go to another address …".to_owned(), app.url.clone()),
+        Choice::Token => ("Give a token …".to_owned(), String::new()),
+        Choice::Again => ("Connect again now".to_owned(), app.url.clone()),
+    };
+    Row { cells: vec![(words, Tone::Plain)], copy, ..Row::default() }
+}
+
+/// Does what the selected row offers.
+pub(crate) fn chosen(app: &mut App) {
+    match CHOICES.get(app.cursor(0).at) {
+        Some(Choice::Demo) if app.server.started => app.order(Order::Stop(Task::Demo)),
+        Some(Choice::Demo) if app.live.connected => {
+            app.say("There is a server at this address already", Tone::Warn);
+        }
+        Some(Choice::Demo) => {
+            app.server = Server { started: true, ..Server::default() };
+            let command = demo(app);
+            app.order(Order::Run(Task::Demo, command));
+        }
+        Some(Choice::Address) => app.over = Some(Over::entry(Entry::Url)),
+        Some(Choice::Token) => app.over = Some(Over::entry(Entry::Token)),
+        Some(Choice::Again) => app.order(Order::Wake),
+        None => {}
+    }
+}
