@@ -162,6 +162,7 @@ fn latency(job_type: Option<&str>, measure: Measure, window: Window, p50: f64) -
     LatencyRow {
         measure,
         job_type: job_type.map(str::to_owned),
+        queue: None,
         window,
         samples: (p50 * 1_000.0) as u64,
         p50,
