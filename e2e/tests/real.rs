@@ -49,6 +49,8 @@ mod stream;
 mod suite;
 #[path = "real/support.rs"]
 mod support;
+#[path = "real/terminal.rs"]
+mod terminal;
 #[path = "real/tools.rs"]
 mod tools;
 #[allow(dead_code, reason = "not everyone needs all of it")]

@@ -13,7 +13,7 @@ use crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
 };
 use crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, execute};
 use ratatui::Terminal;
@@ -41,8 +41,7 @@ impl Screen {
             std::process::exit(101);
         }));
         enter().context("the terminal can not be set up")?;
-        let terminal = Terminal::new(CrosstermBackend::new(io::stdout()));
-        Ok(Screen { terminal: terminal.context("the terminal can not be drawn on")? })
+        Ok(Screen { terminal: blank()? })
     }
 
     pub(crate) fn draw(&mut self, app: &mut App) -> anyhow::Result<()> {
@@ -67,7 +66,8 @@ impl Screen {
     /// Takes the terminal again: whoever had it meanwhile has left something on it.
     pub(crate) fn resume(&mut self) -> anyhow::Result<()> {
         enter().context("the terminal can not be set up")?;
-        self.terminal.clear().context("the terminal can not be drawn on")
+        self.terminal = blank()?;
+        Ok(())
     }
 }
 
@@ -75,6 +75,16 @@ impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// A terminal with nothing on it.
+///
+/// To clear one that is there, its cursor would be asked for: by whom the keys are read, too, who
+/// takes the answer.
+fn blank() -> anyhow::Result<Terminal<CrosstermBackend<Stdout>>> {
+    let cleared = execute!(io::stdout(), Clear(ClearType::All));
+    let terminal = cleared.and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
+    terminal.context("the terminal can not be drawn on")
 }
 
 fn enter() -> io::Result<()> {

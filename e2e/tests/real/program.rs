@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::support::until;
 
 /// The program, built from what is here now.
-fn program() -> &'static PathBuf {
+pub(crate) fn program() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let mut command = Command::new(env!("CARGO"));
