@@ -148,7 +148,7 @@ impl World {
         let at = [(); 5].map(|()| self.rng.u16(..2000));
         Latency {
             job_type: facet(key / 15),
-            queue: (key % 2 == 0).then(|| name("queue", key % 4)),
+            queue: key.is_multiple_of(2).then(|| name("queue", key % 4)),
             measure: MEASURES[key % 3],
             window: WINDOWS[key / 3 % 5],
             quantiles: Quantiles { samples: self.rng.u64(1..9), at, max: self.rng.u16(..2000) },
