@@ -10,28 +10,28 @@
 #![expect(clippy::unwrap_used, reason = "a measurement that fails should say where")]
 #![expect(clippy::print_stdout, reason = "the numbers")]
 
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::{Handle, Runtime};
-use uuid::Uuid;
 
-#[allow(dead_code, reason = "the tests do more with a page")]
+#[expect(dead_code, reason = "the tests do more with a page")]
 #[path = "../tests/real/support/browser.rs"]
 mod browser;
+mod released;
 
 use browser::Page;
+use released::{created, program};
 
 /// How long each view is looked at.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// Events of a request.
-const BATCH: usize = 500;
+const BATCH: u32 = 500;
 
 /// For the browser.
 fn runtime() -> Handle {
@@ -51,38 +51,14 @@ fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The program, as it is released.
-fn program() -> PathBuf {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--release", "--locked", "--bin", "observatory"]);
-    assert!(
-        cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status().unwrap().success()
-    );
-    std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("observatory")
-}
-
-/// The creation of a job, of one of twenty types.
-fn created(n: usize) -> Value {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let now = contracts::Micros(i64::try_from(now.as_micros()).unwrap());
-    let id = Uuid::now_v7();
-    json!({
-        "contractVersion": "1.1.0", "eventType": "job.created", "eventId": Uuid::now_v7(),
-        "occurredAt": now, "producer": { "service": "page", "instanceId": "1", "version": "1" },
-        "correlationId": id, "idempotencyKey": n.to_string(),
-        "payload": { "id": id, "type": format!("type-{}", n % 20), "status": "PENDING",
-                     "createdAt": now, "queue": format!("queue-{}", n % 3) },
-    })
-}
-
-fn send(address: &str, from: usize) {
+fn send(address: &str, from: u32) {
     let events: Vec<Value> = (from..from + BATCH).map(created).collect();
     let request = ureq::post(format!("http://{address}/events"));
     request.header("content-type", "application/json").send(json!(events).to_string()).unwrap();
 }
 
 fn main() {
-    let jobs: usize = std::env::args().nth(1).map_or(100_000, |jobs| jobs.parse().unwrap());
+    let jobs: u32 = std::env::args().nth(1).map_or(100_000, |jobs| jobs.parse().unwrap());
     let folder = TempDir::new().unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = format!("127.0.0.1:{port}");
@@ -120,7 +96,7 @@ fn main() {
 fn look_at(address: &str, view: &str, path: &str) {
     let page = Page::open(address, path);
     page.shows("#standing-word", "live");
-    page.shows("main", "000");
+    page.shows("main", "as of");
     let paint = page
         .run("return performance.getEntriesByName('first-contentful-paint')[0].startTime", vec![]);
     let watch = "window.frames_ms = []; window.tasks_ms = []; let last = performance.now();

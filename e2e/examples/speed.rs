@@ -14,7 +14,6 @@
 #![expect(clippy::unwrap_used, reason = "a measurement that fails should say where")]
 #![expect(clippy::print_stdout, reason = "the numbers")]
 
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -30,6 +29,10 @@ use redis::AsyncCommands;
 use tempfile::TempDir;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
+
+mod released;
+
+use released::{created, program};
 
 /// Of each measurement; the median counts.
 const ROUNDS: usize = 3;
@@ -72,16 +75,6 @@ impl Servers {
             mongodb: self.mongo.database(),
         }
     }
-}
-
-/// The program, as it is released.
-fn program() -> PathBuf {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--release", "--locked", "--bin", "observatory"]);
-    assert!(
-        cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status().unwrap().success()
-    );
-    std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("observatory")
 }
 
 impl World {
@@ -384,7 +377,7 @@ async fn at_a_pace(servers: &Servers, per_second: u32, seconds: u32) -> Paced {
         }
         // Who publishes late has waited, too.
         published.push(due);
-        let (publisher, message) = (publisher.clone(), created(i));
+        let (publisher, message) = (publisher.clone(), message(i));
         publishes.spawn(async move { publisher.publish(message).await });
         while publishes.try_join_next().is_some() {}
     }
@@ -455,23 +448,12 @@ async fn at_steady_paces(servers: &Servers) {
     }
 }
 
-/// The creation of the n-th job.
-fn created(n: u32) -> ingress::amqp::Message {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let now = contracts::Micros(i64::try_from(now.as_micros()).unwrap());
-    let id = Uuid::now_v7();
-    let body = serde_json::json!({
-        "contractVersion": "1.1.0", "eventType": "job.created", "eventId": Uuid::now_v7(),
-        "occurredAt": now,
-        "producer": { "service": "speed", "instanceId": "1", "version": "1" },
-        "correlationId": id, "idempotencyKey": n.to_string(),
-        "payload": { "id": id, "type": format!("type-{}", n % 20), "status": "PENDING",
-                     "createdAt": now, "queue": format!("queue-{}", n % 3) },
-    });
+/// The creation of the n-th job, to be published.
+fn message(n: u32) -> ingress::amqp::Message {
     ingress::amqp::Message {
         exchange: "jobs".into(),
         routing_key: "job.created".into(),
-        body: body.to_string().into_bytes().into(),
+        body: created(n).to_string().into_bytes().into(),
         ..Default::default()
     }
 }

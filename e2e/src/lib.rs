@@ -32,6 +32,7 @@ mod broker;
 mod browser;
 mod error;
 mod home;
+mod kept;
 mod management;
 mod mongo;
 mod ports;
@@ -46,6 +47,7 @@ mod watch;
 
 pub use broker::Broker;
 pub use browser::Browsers;
+pub use kept::kept;
 pub use management::{Queue, Vhost};
 pub use mongo::Mongo;
 pub use postgres::Postgres;

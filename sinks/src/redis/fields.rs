@@ -28,10 +28,13 @@ impl Fields {
             fields.add("counts", &key, row, row.jobs == 0);
         }
         for row in &delta.latency {
-            let (key, gone) = ((row.measure, &row.job_type, row.window), row.samples == 0);
+            let gone = row.samples == 0;
+            let (measure, job_type, window) = (row.measure, &row.job_type, row.window);
             match &row.queue {
-                None => fields.add("latency", &key, row, gone),
-                Some(queue) => fields.add("latency", &(key.0, key.1, key.2, queue), row, gone),
+                None => fields.add("latency", &(measure, job_type, window), row, gone),
+                Some(queue) => {
+                    fields.add("latency", &(measure, job_type, window, queue), row, gone);
+                }
             }
         }
         for row in &delta.throughput {

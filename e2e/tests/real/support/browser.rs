@@ -1,6 +1,5 @@
 //! A page in a browser of its own: what somebody who looks at it sees, and what they do.
 
-use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use e2e::Browsers;
@@ -218,12 +217,9 @@ impl Page {
     }
 }
 
-/// axe-core, where `cargo xtask test` has put it.
+/// axe-core.
 fn axe() -> String {
-    let cache =
-        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache");
-    let file = cache.unwrap_or_else(home).join("observatory-tests/axe-4.12.1.js");
+    let file = e2e::kept("axe-4.12.1.js");
     std::fs::read_to_string(&file).unwrap_or_else(|error| {
         panic!("{}: {error}; `cargo xtask test` puts it there", file.display())
     })
