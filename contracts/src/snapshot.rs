@@ -69,6 +69,13 @@ impl Window {
     pub fn step_micros(self) -> Option<i64> {
         self.length_micros().map(|length| length / STEPS)
     }
+
+    /// What happened until then has left the window at `as_of`, both in µs since the epoch; none for
+    /// [`Window::All`].
+    pub fn edge(self, as_of: i64) -> Option<i64> {
+        let (length, step) = (self.length_micros()?, self.step_micros()?);
+        Some((as_of.div_euclid(step) * step).saturating_sub(length))
+    }
 }
 
 /// Where an alert stands.

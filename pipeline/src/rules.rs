@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use contracts::Reason;
 use serde::{Deserialize, Serialize};
 
 pub mod expr;
+pub mod nearest;
 
 pub use expr::Expr;
 
@@ -37,6 +39,19 @@ pub enum Order {
     /// While it is there nothing is judged, and every alert stays as it is: what is known of the
     /// jobs is known to be behind.
     Suspension,
+    /// What is known of the program itself.
+    Gauge(Gauge),
+}
+
+/// What rules can measure beside jobs; how often it is there counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Gauge {
+    /// A delivery was refused at `at`, µs since the epoch. It is not taken back.
+    DeadLetter { reason: Reason, at: Tick },
+    /// What is durable is so many µs behind the clock.
+    Lag(Tick),
+    /// Whether a server that follows answers.
+    Store { name: String, up: bool },
 }
 
 impl From<Rule> for Order {

@@ -8,6 +8,7 @@ use contracts::event::Kind;
 use contracts::snapshot::Window;
 use pipeline::dataflow::{Config, Kept};
 use pipeline::fact::Fact;
+use pipeline::name::Name;
 use pipeline::reading::{Reading, alert_row};
 use pipeline::rules::Order;
 use pipeline::seal::Updates;
@@ -19,7 +20,7 @@ use support::alerts::{Alerts, Judge, Seen};
 use support::bench::{Bench, inputs};
 use support::oracle::{Job, MINUTE, jobs};
 use support::random::Random;
-use support::rules::{N_RULES, Of, Watch, When, changed, random_watch};
+use support::rules::{Clause, Joint, Match, N_RULES, Of, Watch, When, changed, random_watch};
 use support::streams::{BASE, Deliveries, World, cut, fact};
 
 /// Every rule at every second, over views that move at every tick.
@@ -366,7 +367,7 @@ fn waiting() -> Watch {
 fn random_streams_come_to_everything_that_can_happen_to_an_alert() {
     let world = World { n_jobs: 40, span: 3 * MINUTE, wild_claims: true, ahead: 0 };
     let mut sum = [0; 8];
-    for seed in 0..8 {
+    for seed in 0..24 {
         let steps = stream(&mut Random::new(seed), &world, 3);
         let (seen, _) = follow(|| Bench::here(&COARSE), &steps);
         let Seen { dropped, ripened, kept, returned, let_go, abandoned, survived, lost } = seen;
@@ -454,7 +455,7 @@ fn a_rule_that_changes_keeps_its_alerts() {
 
 #[test]
 fn a_rule_that_tells_apart_by_something_else_keeps_firing_what_it_told_apart_before() {
-    let by_type = Watch { by: BTreeSet::from(["type"]), ..waiting() };
+    let by_type = waiting().by("type");
     for (from, to) in [(waiting(), by_type.clone()), (by_type, waiting())] {
         let mut steps = vec![
             comes(0, &from),
@@ -488,22 +489,48 @@ fn a_rule_that_comes_and_goes_at_one_tick_is_as_it_was() {
 
 #[test]
 fn what_runs_is_no_backlog_even_if_asked_for() {
-    let running = Watch {
-        filter: BTreeMap::from([("state", "EXECUTING")]),
-        ..Watch::new("Backlog", Of::Backlog, ">", 0.0)
-    };
+    let running = Watch::new("Backlog", Of::Backlog, ">", 0.0);
+    let running = running.matching("state", Match::Is("EXECUTING"));
     let steps = [comes(0, &running), happens(10, &[ended(1, Kind::Executed, 9)]), until(12)];
     assert_eq!(left(&steps), Alerts::new());
 }
 
 #[test]
 fn an_absence_has_the_value_one() {
-    let absent =
-        Watch { when: When::Absent, ..Watch::new("Silent", Of::Finished(Window::M1), "", 0.0) };
+    let absent = Watch::new("Silent", Of::Finished(Window::M1), "", 0.0).when(When::Absent);
     let steps = [comes(3, &absent), until(4)];
     let alerts = left(&steps);
     assert_eq!(times(&alerts), (3, Some(3)));
     assert!(alerts.values().all(|alert| alert.value.get() == 1.0));
+}
+
+#[test]
+fn a_second_clause_is_asked_of_the_same_subject_if_it_tells_apart_by_it() {
+    let failing = Watch::new("Failing", Of::FailureRatio(Window::M1), ">", 0.5).by("type");
+    let often = Clause::new(Of::Finished(Window::M1), ">=", 2.0);
+    let of_type = Clause { by: BTreeSet::from(["type"]), ..often.clone() };
+    let report = Fact { job_type: Name::new("report"), ..ended(2, Kind::Failed, 9) };
+    let facts = [ended(1, Kind::Failed, 9), report];
+    let holds = |watch: Watch| left(&[comes(0, &watch), happens(10, &facts), until(11)]).len();
+    assert_eq!(holds(failing.clone()), 2);
+    assert_eq!(holds(failing.clone().also(Joint::And, often.clone())), 2);
+    assert_eq!(holds(failing.clone().also(Joint::And, of_type.clone())), 0);
+    assert_eq!(holds(failing.clone().also(Joint::Unless, of_type)), 2);
+    assert_eq!(holds(failing.also(Joint::Unless, often)), 0);
+}
+
+#[test]
+fn a_measure_can_be_compared_with_another() {
+    let slower = Watch::new("Slower", Of::Throughput(Window::M1), "", 0.0).when(When::Times(
+        "<",
+        0.5,
+        Of::Throughput(Window::M5),
+    ));
+    let facts: Vec<Fact> = (1..=60).map(|job| ended(job, Kind::Completed, 1)).collect();
+    let mut steps = vec![comes(0, &slower), happens(2, &facts), until(60)];
+    assert_eq!(left(&steps), Alerts::new());
+    steps.push(until(62));
+    assert_eq!(times(&left(&steps)), (61, Some(61)));
 }
 
 #[test]

@@ -79,8 +79,7 @@ impl Spot {
 
 /// The last moment before a window begins: it slides in sixtieths of its length.
 pub(crate) fn window_edge(as_of: Micros, window: contracts::snapshot::Window) -> Option<Micros> {
-    let (length, step) = (window.length_micros()?, window.step_micros()?);
-    Some(Micros(as_of.0.div_euclid(step) * step - length))
+    window.edge(as_of.0).map(Micros)
 }
 
 #[cfg(test)]

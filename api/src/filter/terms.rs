@@ -15,8 +15,8 @@
 use contracts::State;
 use sinks::query::{Facet, Pattern};
 
-use super::nearest::nearest;
 use crate::params::listed;
+use pipeline::rules::nearest::nearest;
 
 /// Bytes of `q`, and its terms: what somebody types, and no more than a store should be asked.
 const MAX_BYTES: usize = 1_000;

@@ -26,10 +26,10 @@
 //!
 //! Per second, O(rules × subjects); per changed job, one update of the ages every grid step.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use contracts::State;
-use contracts::snapshot::{AlertState, Window};
+use contracts::snapshot::AlertState;
 use differential_dataflow::{AsCollection, VecCollection};
 use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
@@ -40,14 +40,16 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::{Capability, InputCapability};
 
 use super::latency::Latency;
-use super::sliding::Facet;
-use super::throughput::{Rates, Throughput};
-use crate::distribution::{PER_MILLE, Quantiles, middle};
+use super::throughput::Throughput;
 use crate::name::Name;
 use crate::row::{Changes, Row, tally};
-use crate::rules::expr::{Condition, Label, Measure, Rate, Reading, Standing};
+use crate::rules::expr::Label;
 use crate::rules::{Order, Rule};
 use crate::{Diff, Tick};
+
+mod held;
+
+use held::{Held, Valued};
 
 /// µs between two judgements.
 const SECOND: Tick = 1_000_000;
@@ -238,15 +240,10 @@ impl Stash {
     }
 }
 
-/// Unfinished jobs of one state, type and queue, by the slot of their age.
-type Slots = BTreeMap<i64, i64>;
-
 /// What rules are judged on, and what has been judged.
 #[derive(Default)]
 struct Judge {
-    ages: HashMap<(State, Name, Name), Slots>,
-    throughput: HashMap<(Facet, Window), Rates>,
-    latency: HashMap<(Facet, contracts::snapshot::Measure, Window), Quantiles>,
+    held: Held,
     /// How often each has been added: one that goes and comes at one tick may come first.
     rules: BTreeMap<Rule, Diff>,
     /// While it is not 0 nothing is judged.
@@ -278,33 +275,10 @@ struct Active {
 impl Judge {
     fn learn(&mut self, told: Told) {
         match told {
-            Told::Age(Age { state, job_type, queue, slot }, diff) => {
-                let slots = self.ages.entry((state, job_type, queue)).or_default();
-                let n = slots.entry(slot).or_default();
-                *n += diff as i64;
-                if *n == 0 {
-                    slots.remove(&slot);
-                    if slots.is_empty() {
-                        self.ages.remove(&(state, job_type, queue));
-                    }
-                }
-            }
-            Told::Throughput(row, diff) => {
-                let key = (row.job_type, row.window);
-                if diff > 0 {
-                    self.throughput.insert(key, row.rates);
-                } else if self.throughput.get(&key) == Some(&row.rates) {
-                    self.throughput.remove(&key);
-                }
-            }
-            Told::Latency(row, diff) => {
-                let key = (row.job_type, row.measure, row.window);
-                if diff > 0 {
-                    self.latency.insert(key, row.quantiles);
-                } else if self.latency.get(&key) == Some(&row.quantiles) {
-                    self.latency.remove(&key);
-                }
-            }
+            Told::Age(age, diff) => self.held.age(age, diff),
+            Told::Throughput(row, diff) => self.held.throughput(row, diff),
+            Told::Latency(row, diff) => self.held.latency(row, diff),
+            Told::Order(Order::Gauge(gauge), diff) => self.held.gauge(gauge, diff),
             Told::Order(Order::Rule(rule), diff) => {
                 *self.rules.entry(*rule).or_default() += diff;
                 self.rules.retain(|_, n| *n != 0);
@@ -327,16 +301,12 @@ impl Judge {
     /// Judges every rule at `now`, and gives out how the alerts differ from before.
     fn judge(&mut self, now: Tick, mut give: impl FnMut(Alert, Diff)) {
         let mut before = std::mem::take(&mut self.active);
+        self.held.tidy(now);
         for rule in self.rules.keys() {
-            for (subject, value) in self.values(&rule.expr.reading, now) {
-                if !rule.expr.condition.holds(value) {
-                    continue;
-                }
-                // As in Prometheus, an absence is one.
-                let absent = rule.expr.condition == Condition::Absent;
-                let value = value.filter(|_| !absent).unwrap_or(1.0);
+            for (subject, Valued { value, given }) in self.held.holding(&rule.expr, now) {
                 let mut labels = rule.labels.clone();
-                labels.extend(subject);
+                let told_apart = given.into_iter().chain(subject);
+                labels.extend(told_apart.map(|(label, text)| (label.as_str().to_owned(), text)));
                 let identity = (rule.alert.clone(), labels);
                 let known = before.get(&identity).or_else(|| self.restored.get(&identity));
                 let active_at = known.map_or(now, |known| known.active_at);
@@ -401,156 +371,6 @@ impl Judge {
             }),
         }
     }
-
-    /// The values of a reading, by subject.
-    fn values(&self, reading: &Reading, now: Tick) -> Vec<(Subject, Option<f64>)> {
-        match reading.measure {
-            Measure::Standing(standing) => self.standing(standing, reading, now),
-            Measure::Rate(rate, window) => self.by_type(
-                reading,
-                |job_type| {
-                    let rates = self.throughput.get(&(job_type, window)).copied();
-                    rate_value(rate, rates.unwrap_or_default(), window)
-                },
-                || {
-                    let of_window = self.throughput.keys().filter(move |(_, w)| *w == window);
-                    of_window.map(|(job_type, _)| *job_type).collect()
-                },
-            ),
-            Measure::Quantile(measure, place, window) => self.by_type(
-                reading,
-                |job_type| {
-                    let quantiles = self.latency.get(&(job_type, measure, window))?;
-                    let bucket = quantiles.at.get(place).copied().unwrap_or(quantiles.max);
-                    Some(middle(bucket) as f64 / 1e6)
-                },
-                || {
-                    let same = move |(_, m, w): &&_| (*m, *w) == (measure, window);
-                    self.latency.keys().filter(same).map(|(job_type, _, _)| *job_type).collect()
-                },
-            ),
-        }
-    }
-
-    /// The values of a reading whose only label is the type.
-    fn by_type(
-        &self,
-        reading: &Reading,
-        value: impl Fn(Facet) -> Option<f64>,
-        types: impl Fn() -> Vec<Facet>,
-    ) -> Vec<(Subject, Option<f64>)> {
-        let only = reading.filter.iter().find(|(label, _)| *label == Label::Type);
-        let by_type = reading.by.contains(&Label::Type);
-        let subject = |text: &str| vec![("type".to_owned(), text.to_owned())];
-        match only {
-            // With `by`, a subject is there while it has something.
-            Some((_, text)) => {
-                let name = Some(Name::new(text));
-                let there = !by_type || types().contains(&name);
-                there.then(|| (subject(text), value(name))).into_iter().collect()
-            }
-            None if by_type => {
-                let each = types().into_iter().flatten();
-                each.map(|name| (subject(&name.text()), value(Some(name)))).collect()
-            }
-            None => vec![(Vec::new(), value(None))],
-        }
-    }
-
-    fn standing(
-        &self,
-        standing: Standing,
-        reading: &Reading,
-        now: Tick,
-    ) -> Vec<(Subject, Option<f64>)> {
-        let wanted = |label| {
-            let found = reading.filter.iter().find(|(known, _)| *known == label);
-            found.map(|(_, text)| text.as_str())
-        };
-        let (state, job_type, queue) = (
-            wanted(Label::State),
-            wanted(Label::Type).map(Name::new),
-            wanted(Label::Queue).map(Name::new),
-        );
-        // Before 1970 nothing is unfinished.
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
-        let mut sums = BTreeMap::<Subject, Standings>::new();
-        if reading.by.is_empty() {
-            sums.insert(
-                subject_of(reading, State::Pending, Name::NONE, Name::NONE),
-                Standings::default(),
-            );
-        }
-        for (&(group_state, group_type, group_queue), slots) in &self.ages {
-            let in_state = match standing {
-                Standing::Jobs | Standing::OldestAge => true,
-                Standing::Backlog => group_state != State::Executing,
-                Standing::Stuck(_) => state.is_some() || group_state == State::Executing,
-            };
-            if !in_state
-                || state.is_some_and(|state| state != group_state.as_str())
-                || job_type.is_some_and(|name| name != group_type)
-                || queue.is_some_and(|name| name != group_queue)
-            {
-                continue;
-            }
-            let subject = subject_of(reading, group_state, group_type, group_queue);
-            let sum = sums.entry(subject).or_default();
-            let counted = match standing {
-                // An age of exactly so much is not longer.
-                Standing::Stuck(longer) => {
-                    let before = now.saturating_sub(i64::try_from(longer).unwrap_or(i64::MAX));
-                    slots.range(..before).map(|(_, n)| n).sum::<i64>()
-                }
-                _ => slots.values().sum(),
-            };
-            sum.jobs += counted;
-            let oldest = slots.keys().next().copied();
-            sum.oldest = sum.oldest.into_iter().chain(oldest).min();
-        }
-        let value = |sum: Standings| match standing {
-            // Clocks ahead of ours make no negative age.
-            Standing::OldestAge => Some((now - sum.oldest?).max(0) as f64 / 1e6),
-            _ => Some(sum.jobs as f64),
-        };
-        sums.into_iter().map(|(subject, sum)| (subject, value(sum))).collect()
-    }
-}
-
-/// Labels that tell alerts of one rule apart.
-type Subject = Vec<(String, String)>;
-
-#[derive(Clone, Copy, Default)]
-struct Standings {
-    jobs: i64,
-    oldest: Option<i64>,
-}
-
-/// The labels that `reading` gives to a group: those it matches, and those it tells apart by.
-fn subject_of(reading: &Reading, state: State, job_type: Name, queue: Name) -> Subject {
-    let filtered = reading.filter.iter().map(|(label, text)| (*label, text.clone()));
-    let apart = reading.by.iter().map(|&label| {
-        let text = match label {
-            Label::State => state.as_str().to_owned(),
-            Label::Type => job_type.to_string(),
-            Label::Queue => queue.to_string(),
-        };
-        (label, text)
-    });
-    let labels: BTreeMap<Label, String> = filtered.chain(apart).collect();
-    labels.into_iter().map(|(label, text)| (label.as_str().to_owned(), text)).collect()
-}
-
-fn rate_value(rate: Rate, rates: Rates, window: Window) -> Option<f64> {
-    let Rates { created, finished, failed } = rates;
-    Some(match rate {
-        Rate::Created => created as f64,
-        Rate::Finished => finished as f64,
-        Rate::Failed => failed as f64,
-        Rate::Throughput => finished as f64 / (window.length_micros()? as f64 / 1e6),
-        Rate::FailureRatio if finished == 0 => return None,
-        Rate::FailureRatio => failed as f64 / finished as f64,
-    })
 }
 
 /// Whether an alert of `rule` may have these labels.
@@ -574,5 +394,3 @@ fn alert((name, labels): &Identity, active: &Active) -> Alert {
         value: Value::new(active.value),
     }
 }
-
-const _: () = assert!(PER_MILLE.len() == 5, "the quantiles that expressions name");

@@ -13,7 +13,7 @@ use pipeline::distribution::{bucket, middle};
 use pipeline::views::alerts::{Alert, Value};
 
 use super::oracle::{Job, SECOND, SLIDING, quantile};
-use super::rules::{Labels, Of, RuleId, Watch, When};
+use super::rules::{Clause, Joint, Labels, Match, Of, RuleId, Watch, When};
 
 /// Alerts by name and labels.
 pub(crate) type Alerts = BTreeMap<(String, Labels), Alert>;
@@ -144,42 +144,91 @@ impl Judge {
 
 /// The labels for which `watch` holds, with the value.
 fn holding(watch: &Watch, jobs: &[Job], now: i64) -> BTreeMap<Labels, f64> {
-    fn label<'a>(job: &'a Job, name: &str) -> &'a str {
-        match name {
-            "state" => job.state.as_str(),
-            "type" => &job.job_type,
-            _ => &job.queue,
+    let mut holds = told_apart(&watch.clause, jobs, now);
+    if let Some((joint, also)) = &watch.also {
+        let others = told_apart(also, jobs, now);
+        // Subjects go together unless they differ in a label that both have.
+        let agree = |one: &Subject, other: &Subject| {
+            one.iter().all(|(name, value)| other.get(name).is_none_or(|theirs| theirs == value))
+        };
+        let goes = |subject: &Subject| others.keys().any(|other| agree(subject, other));
+        match joint {
+            Joint::And => holds.retain(|subject, _| goes(subject)),
+            Joint::Unless => holds.retain(|subject, _| !goes(subject)),
+            Joint::Or => {
+                for (subject, value) in others {
+                    holds.entry(subject).or_insert(value);
+                }
+            }
         }
     }
-    let mut subjects = BTreeMap::<BTreeMap<&str, &str>, Vec<&Job>>::new();
-    let filter: BTreeMap<&str, &str> =
-        watch.filter.iter().map(|(name, value)| (*name, *value)).collect();
-    if watch.by.is_empty() {
-        subjects.insert(filter.clone(), Vec::new());
+    let owned = |(name, value): (&&str, &String)| ((*name).to_owned(), value.clone());
+    let mut holding = BTreeMap::new();
+    for (subject, (value, given)) in holds {
+        let mut labels = watch.id.1.clone();
+        labels.extend(given.iter().map(owned));
+        labels.extend(subject.iter().map(owned));
+        holding.insert(labels, value);
     }
-    for job in jobs.iter().filter(|job| concerned(watch, job, now)) {
-        if filter.iter().all(|(name, value)| label(job, name) == *value) {
-            let mut subject = filter.clone();
-            subject.extend(watch.by.iter().map(|name| (*name, label(job, name))));
-            subjects.entry(subject).or_default().push(job);
+    holding
+}
+
+type Subject = BTreeMap<&'static str, String>;
+
+fn label<'a>(job: &'a Job, name: &str) -> &'a str {
+    match name {
+        "state" => job.state.as_str(),
+        "type" => &job.job_type,
+        _ => &job.queue,
+    }
+}
+
+/// What a clause holds for, by what it tells apart; with the value, and the labels that it names.
+fn told_apart(clause: &Clause, jobs: &[Job], now: i64) -> BTreeMap<Subject, (f64, Subject)> {
+    let given: Subject = clause
+        .filter
+        .iter()
+        .filter_map(|(name, matched)| match matched {
+            Match::Is(value) => Some((*name, (*value).to_owned())),
+            _ => None,
+        })
+        .collect();
+    let mut subjects = BTreeMap::<Subject, Vec<&Job>>::new();
+    if clause.by.is_empty() {
+        subjects.insert(Subject::new(), Vec::new());
+    }
+    for job in jobs.iter().filter(|job| concerned(clause, job, now)) {
+        if clause.filter.iter().all(|(name, matched)| matched.admits(label(job, name))) {
+            let subject = clause.by.iter().map(|name| (*name, label(job, name).to_owned()));
+            subjects.entry(subject.collect()).or_default().push(job);
         }
     }
     let mut holding = BTreeMap::new();
-    for (subject, jobs) in subjects {
-        if let Some(value) = worth_an_alert(watch.when, measure(watch.of, &jobs, now)) {
-            let mut labels = watch.id.1.clone();
-            let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-            labels.extend(subject.into_iter().map(owned));
-            holding.insert(labels, value);
+    for (subject, of_subject) in subjects {
+        let value = measure(clause.of, &of_subject, now);
+        let when = match clause.when {
+            When::Times(op, factor, of) => {
+                let all = Clause::new(of, "", 0.0);
+                let concerned =
+                    jobs.iter().filter(|job| concerned(&all, job, now)).collect::<Vec<_>>();
+                match measure(of, &concerned, now) {
+                    Some(all) => When::Is(op, factor * all),
+                    None => continue,
+                }
+            }
+            when => when,
+        };
+        if let Some(value) = worth_an_alert(when, value) {
+            holding.insert(subject, (value, given.clone()));
         }
     }
     holding
 }
 
 /// Whether there is anything to be measured of `job`.
-fn concerned(watch: &Watch, job: &Job, now: i64) -> bool {
+fn concerned(clause: &Clause, job: &Job, now: i64) -> bool {
     let unfinished = job.finished.is_none();
-    match watch.of {
+    match clause.of {
         Of::Created(window)
         | Of::Finished(window)
         | Of::Failed(window)
@@ -190,8 +239,8 @@ fn concerned(watch: &Watch, job: &Job, now: i64) -> bool {
         }
         Of::Jobs | Of::OldestAge => unfinished,
         Of::Backlog => unfinished && job.state != State::Executing,
-        // The state is EXECUTING, unless a filter says another.
-        Of::Stuck(_) if watch.filter.contains_key("state") => unfinished,
+        // The state is EXECUTING, unless a filter says something of it.
+        Of::Stuck(_) if clause.filter.iter().any(|(name, _)| *name == "state") => unfinished,
         Of::Stuck(_) => job.state == State::Executing,
     }
 }
@@ -257,5 +306,6 @@ fn worth_an_alert(when: When, value: Option<f64>) -> Option<f64> {
             holds.then_some(value)
         }
         (When::Is(..), None) => None,
+        (When::Times(..), _) => unreachable!("it has been worked out"),
     }
 }

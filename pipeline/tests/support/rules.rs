@@ -20,13 +20,60 @@ pub(crate) type RuleId = (String, Labels);
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Watch {
     pub(crate) id: RuleId,
-    pub(crate) of: Of,
-    pub(crate) filter: BTreeMap<&'static str, &'static str>,
-    pub(crate) by: BTreeSet<&'static str>,
-    pub(crate) when: When,
+    pub(crate) clause: Clause,
+    pub(crate) also: Option<(Joint, Clause)>,
     /// `for` and `keep_firing_for`, in µs.
     pub(crate) hold: i64,
     pub(crate) keep_firing: i64,
+}
+
+/// What is worth an alert.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Clause {
+    pub(crate) of: Of,
+    pub(crate) filter: Vec<(&'static str, Match)>,
+    pub(crate) by: BTreeSet<&'static str>,
+    pub(crate) when: When,
+}
+
+/// How a further clause goes with the first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Joint {
+    And,
+    Unless,
+    Or,
+}
+
+/// What a label is to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Match {
+    Is(&'static str),
+    Not(&'static str),
+    /// One of [`PATTERNS`].
+    Like(&'static str),
+    Unlike(&'static str),
+}
+
+/// Patterns of which [`Match::admits`] knows what they mean.
+pub(crate) const PATTERNS: [&str; 5] = ["email.*", "report|thumbnail", "mail!?", ".+", "mail"];
+
+impl Match {
+    pub(crate) fn admits(self, text: &str) -> bool {
+        let like = |pattern| match pattern {
+            "email.*" => text.starts_with("email"),
+            "report|thumbnail" => text == "report" || text == "thumbnail",
+            "mail!?" => text == "mail" || text == "mail!",
+            ".+" => !text.is_empty(),
+            "mail" => text == "mail",
+            _ => panic!("nobody has said what {pattern} means"),
+        };
+        match self {
+            Match::Is(value) => text == value,
+            Match::Not(value) => text != value,
+            Match::Like(pattern) => like(pattern),
+            Match::Unlike(pattern) => !like(pattern),
+        }
+    }
 }
 
 /// What is measured.
@@ -49,6 +96,8 @@ pub(crate) enum Of {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum When {
     Is(&'static str, f64),
+    /// Compared with so many times another measure, of everything.
+    Times(&'static str, f64, Of),
     Absent,
 }
 
@@ -57,13 +106,31 @@ impl Watch {
     pub(crate) fn new(alert: &str, of: Of, op: &'static str, threshold: f64) -> Watch {
         Watch {
             id: (alert.to_owned(), Labels::new()),
-            of,
-            filter: BTreeMap::new(),
-            by: BTreeSet::new(),
-            when: When::Is(op, threshold),
+            clause: Clause::new(of, op, threshold),
+            also: None,
             hold: 0,
             keep_firing: 0,
         }
+    }
+
+    pub(crate) fn by(mut self, label: &'static str) -> Watch {
+        self.clause.by.insert(label);
+        self
+    }
+
+    pub(crate) fn matching(mut self, label: &'static str, matched: Match) -> Watch {
+        self.clause.filter.push((label, matched));
+        self
+    }
+
+    pub(crate) fn when(mut self, when: When) -> Watch {
+        self.clause.when = when;
+        self
+    }
+
+    pub(crate) fn also(mut self, joint: Joint, clause: Clause) -> Watch {
+        self.also = Some((joint, clause));
+        self
     }
 
     /// What the program reads in a file that says so.
@@ -83,11 +150,37 @@ impl Watch {
     }
 }
 
+impl Clause {
+    pub(crate) fn new(of: Of, op: &'static str, threshold: f64) -> Clause {
+        let (filter, by) = (Vec::new(), BTreeSet::new());
+        Clause { of, filter, by, when: When::Is(op, threshold) }
+    }
+}
+
 /// Its expression.
 impl Display for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut filter: Vec<String> =
-            self.filter.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+        match &self.also {
+            None => self.clause.fmt(f),
+            Some((Joint::And, also)) => write!(f, "{} and {also}", self.clause),
+            Some((Joint::Unless, also)) => write!(f, "{} unless {also}", self.clause),
+            Some((Joint::Or, also)) => write!(f, "({}) or {also}", self.clause),
+        }
+    }
+}
+
+impl Display for Clause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut filter: Vec<String> = Vec::new();
+        for (label, matched) in &self.filter {
+            let (op, value) = match matched {
+                Match::Is(value) => ("=", value),
+                Match::Not(value) => ("!=", value),
+                Match::Like(pattern) => ("=~", pattern),
+                Match::Unlike(pattern) => ("!~", pattern),
+            };
+            filter.push(format!("{label}{op}\"{value}\""));
+        }
         let (name, window) = match self.of {
             Of::Created(window) => ("created".to_owned(), Some(window)),
             Of::Finished(window) => ("finished".to_owned(), Some(window)),
@@ -113,6 +206,11 @@ impl Display for Watch {
         let reading = format!("{name}{{{filter}}}{window}{by}");
         match self.when {
             When::Is(op, threshold) => write!(f, "{reading} {op} {threshold}"),
+            When::Times(op, factor, of) => {
+                let all = Clause { of, when: When::Absent, ..Clause::new(of, "", 0.0) }.to_string();
+                let all = all.trim_start_matches("absent(").trim_end_matches(')');
+                write!(f, "{reading} {op} {factor} * {all}")
+            }
             When::Absent => write!(f, "absent({reading})"),
         }
     }
@@ -138,11 +236,47 @@ pub(crate) fn rule_id(place: usize) -> RuleId {
 
 /// A rule for this place.
 pub(crate) fn random_watch(random: &mut Random, place: usize) -> Watch {
+    let clause = random_clause(random);
+    let also = random.once_in(3).then(|| {
+        let joint = random.of(&[Joint::And, Joint::Unless, Joint::Or]);
+        let mut other = random_clause(random);
+        let labels = labels_of(other.of);
+        match joint {
+            // They must be told apart by the same.
+            Joint::Or if clause.by.iter().all(|label| labels.contains(label)) => {
+                other.by.clone_from(&clause.by);
+            }
+            Joint::Or => {
+                other.by.clear();
+                readable(&mut other);
+                return (Joint::And, other);
+            }
+            // One by all that the other is.
+            Joint::And | Joint::Unless => {
+                let goes = other.by.is_subset(&clause.by) || clause.by.is_subset(&other.by);
+                if !goes {
+                    other.by.clear();
+                }
+            }
+        }
+        readable(&mut other);
+        (joint, other)
+    });
+    Watch {
+        id: rule_id(place),
+        clause,
+        also,
+        hold: random_hold(random),
+        keep_firing: random.of(&[0, 0, 1, 500, 1001, 5000, 10_000, 30_000, 90_000]) * 1000,
+    }
+}
+
+fn random_of(random: &mut Random) -> Of {
     let window = |random: &mut Random| {
         let [(m1, _), (m5, _), (m15, _), (h1, _)] = SLIDING;
         random.of(&[m1, m1, m1, m5, m5, m15, h1])
     };
-    let of = match random.below(12) {
+    match random.below(12) {
         0 => Of::Created(window(random)),
         1 => Of::Finished(window(random)),
         2 => Of::Failed(window(random)),
@@ -156,32 +290,56 @@ pub(crate) fn random_watch(random: &mut Random, place: usize) -> Watch {
         9 => Of::Backlog,
         10 => Of::OldestAge,
         _ => Of::Stuck(random.of(&[0, SECOND, 10 * SECOND, 25 * SECOND, 60 * SECOND])),
-    };
-    let standing = matches!(of, Of::Jobs | Of::Backlog | Of::OldestAge | Of::Stuck(_));
-    let names: &[&str] = if standing { &["state", "type", "queue"] } else { &["type"] };
-    let mut filter = BTreeMap::new();
+    }
+}
+
+fn labels_of(of: Of) -> &'static [&'static str] {
+    match of {
+        Of::Jobs | Of::Backlog | Of::OldestAge | Of::Stuck(_) => &["state", "type", "queue"],
+        _ => &["type"],
+    }
+}
+
+fn random_clause(random: &mut Random) -> Clause {
+    let of = random_of(random);
+    let mut filter = Vec::new();
     let mut by = BTreeSet::new();
-    for name in names.iter().copied() {
+    for name in labels_of(of).iter().copied() {
         if random.once_in(6) {
             let values: &[&str] = match name {
                 "state" => &["PENDING", "VALIDATED", "EXECUTING", "RETRYING"],
                 "type" => &["email.send", "report", "thumbnail", "", "nobody"],
                 _ => &["mail", "mail!", "", "nobody"],
             };
-            filter.insert(name, random.of(values));
+            let (value, pattern) = (random.of(values), random.of(&PATTERNS));
+            filter.push((
+                name,
+                random.of(&[Match::Is(value), Match::Is(value), Match::Like(pattern)]),
+            ));
+        }
+        if random.once_in(8) {
+            filter.push((
+                name,
+                random.of(&[Match::Unlike("mail"), Match::Not("RETRYING"), Match::Not("report")]),
+            ));
+            // Of a state it is asked whether there is such a one.
+            filter.retain(|(label, matched)| *label != "state" || *matched != Match::Not("report"));
         }
         if random.once_in(3) {
             by.insert(name);
         }
     }
-    Watch {
-        id: rule_id(place),
-        of,
-        filter,
-        by,
-        when: random_when(random, of),
-        hold: random_hold(random),
-        keep_firing: random.of(&[0, 0, 1, 500, 1001, 5000, 10_000, 30_000, 90_000]) * 1000,
+    let when = random_when(random, of);
+    let mut clause = Clause { of, filter, by, when };
+    readable(&mut clause);
+    clause
+}
+
+/// Quantiles of several types are read by type only.
+fn readable(clause: &mut Clause) {
+    let several = |(_, matched): &(_, Match)| !matches!(matched, Match::Is(_));
+    if matches!(clause.of, Of::Latency(..)) && clause.by.is_empty() {
+        clause.filter.retain(|matched| !several(matched));
     }
 }
 
@@ -192,6 +350,9 @@ fn random_when(random: &mut Random, of: Of) -> When {
     }
     // What equals a number now does not for long.
     let op = random.of(&[">", ">=", "<", "<=", "==", "==", "==", "!="]);
+    if random.once_in(5) {
+        return When::Times(op, random.of(&[0.5, 1.0, 2.0]), random_of(random));
+    }
     let threshold = match of {
         Of::FailureRatio(_) => random.of(&[0.0, 0.25, 0.5, 1.0]),
         Of::Throughput(_) => random.of(&[0.0, 1.0 / 60.0, 0.05, 0.1]),
@@ -213,14 +374,15 @@ pub(crate) fn changed(random: &mut Random, watch: &Watch, place: usize) -> Watch
     match random.below(6) {
         0 => Watch { hold: other.hold, ..watch.clone() },
         1 => Watch { keep_firing: other.keep_firing, ..watch.clone() },
-        2 => Watch { when: random_when(random, watch.of), ..watch.clone() },
+        2 => watch.clone().when(random_when(random, watch.clause.of)),
         // By the type, which every measure has.
-        3 => {
-            let mut by = watch.by.clone();
-            if !by.remove("type") {
-                by.insert("type");
+        3 if watch.also.is_none() => {
+            let mut watch = watch.clone();
+            if !watch.clause.by.remove("type") {
+                watch.clause.by.insert("type");
             }
-            Watch { by, ..watch.clone() }
+            readable(&mut watch.clause);
+            watch
         }
         // To the letter as it was.
         4 => watch.clone(),
