@@ -45,7 +45,7 @@ pub(crate) enum Policy {
     Public,
     Read,
     Write,
-    #[expect(dead_code, reason = "for what changes how jobs are judged, which comes with rules")]
+    /// What changes how jobs are judged.
     Admin,
 }
 
@@ -115,7 +115,8 @@ impl Guard {
         }
     }
 
-    fn check(&self, policy: Policy, request: &Request) -> Result<(), Problem> {
+    /// Lets a request pass; says who it is from.
+    fn check(&self, policy: Policy, request: &Request) -> Result<Who, Problem> {
         let headers = request.headers();
         let writes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         if writes {
@@ -135,12 +136,12 @@ impl Guard {
                 return Err(origin::forbidden());
             }
         }
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_string());
+        let who = caller.map(|caller| caller.name).or(peer).unwrap_or_default();
         if let (true, Some(limit)) = (writes, &self.limit) {
-            let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_string());
-            let who = caller.map(|caller| caller.name).or(peer).unwrap_or_default();
             limit.take(&who, Instant::now()).map_err(too_often)?;
         }
-        Ok(())
+        Ok(Who(who))
     }
 }
 
@@ -153,14 +154,21 @@ pub(crate) struct Caller {
     pub(crate) by_cookie: bool,
 }
 
+/// Who sent a request: the name of a token, or an address.
+#[derive(Clone, Debug)]
+pub(crate) struct Who(pub(crate) String);
+
 /// Lets a request pass if the policy of its route does.
 pub(crate) async fn check(
     State((api, policy)): State<(Arc<Api>, Policy)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     match api.guard.check(policy, &request) {
-        Ok(()) => next.run(request).await,
+        Ok(who) => {
+            request.extensions_mut().insert(who);
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     }
 }

@@ -7,7 +7,7 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Router, middleware};
 
-use crate::access::Policy::{self, Public, Read, Write};
+use crate::access::Policy::{self, Admin, Public, Read, Write};
 use crate::access::{check, session};
 use crate::{
     Api, dataflow, docs, health, history, jobs, page, predecessor, reads, rules, stream,
@@ -30,6 +30,7 @@ fn route<H: Handler<T, Arc<Api>>, T: 'static>(
 ) -> Route {
     let filter = match method {
         Method::POST => MethodFilter::POST,
+        Method::PUT => MethodFilter::PUT,
         Method::DELETE => MethodFilter::DELETE,
         // And HEAD, which is a GET without a body.
         _ => MethodFilter::GET,
@@ -86,6 +87,8 @@ fn of_reader() -> Vec<Route> {
         get("/api/v1/deadletters", Read, reads::dead_letters),
         get("/api/v1/history", Read, history::history),
         get("/api/v1/rules", Read, rules::rules),
+        route(Method::PUT, "/api/v1/rules", Admin, rules::apply),
+        get("/api/v1/rules/history", Read, rules::history),
         get("/api/v1/dataflow", Read, dataflow::dataflow),
         get("/api/v1/jobs", Read, jobs::list),
         get("/api/v1/jobs/{id}", Read, jobs::job),

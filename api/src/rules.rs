@@ -1,18 +1,25 @@
-//! The alert rules that are kept.
+//! The alert rules: which are in force, which were, and others in their place.
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
-use contracts::answers::{RuleView, Rules};
+use axum::{Extension, Json};
+use contracts::answers::{RuleView, Rules, RulesHistory, RulesVersion};
+use pipeline::rules::{Rule, Template};
+use sinks::decision::{Decision, What};
 
 use crate::Api;
+use crate::access::Who;
 use crate::params::Params;
 use crate::problem::Problem;
 use crate::reads::last_durable;
 
-/// The rules of the last file that was given, or those that the program brings along.
+/// Earlier rules in an answer.
+const VERSIONS: usize = 20;
+const MAX_VERSIONS: usize = 200;
+
+/// The rules that were last given, or those that the program brings along.
 pub(crate) async fn rules(State(api): State<Arc<Api>>, uri: Uri) -> Result<Json<Rules>, Problem> {
     Params::of(&uri, &[])?;
     let seen = api.app.views.as_of();
@@ -23,15 +30,55 @@ pub(crate) async fn rules(State(api): State<Arc<Api>>, uri: Uri) -> Result<Json<
         tracing::error!(%error, "the rules in the store can not be read");
         Problem::internal()
     })?;
+    let rules = rules.iter().map(view).collect();
+    Ok(Json(Rules { as_of: last_durable(seen, frontier), applied_at, rules, yaml }))
+}
+
+/// Puts other rules in force: all of the file or, if anything in it is wrong, nothing.
+pub(crate) async fn apply(
+    State(api): State<Arc<Api>>,
+    Extension(Who(by)): Extension<Who>,
+    uri: Uri,
+    yaml: String,
+) -> Result<Json<Rules>, Problem> {
+    Params::of(&uri, &[])?;
+    good(&yaml)?;
+    let decision = Decision { at: api.now(), by, what: What::Rules { yaml } };
+    api.app.readers.read(move |reader| reader.decide(&decision)).await?;
+    rules(State(api), Uri::from_static("/")).await
+}
+
+/// The rules that were given, newest first.
+pub(crate) async fn history(
+    State(api): State<Arc<Api>>,
+    uri: Uri,
+) -> Result<Json<RulesHistory>, Problem> {
+    let params = Params::of(&uri, &["limit"])?;
+    let limit = params.limit(VERSIONS, MAX_VERSIONS)?;
+    let versions = api.app.readers.read(move |reader| reader.rules_history(limit)).await?;
+    let version = |kept: sinks::store::KeptRules| RulesVersion {
+        applied_at: kept.applied_at,
+        applied_by: kept.applied_by,
+        yaml: kept.yaml,
+    };
+    Ok(Json(RulesHistory { items: versions.into_iter().map(version).collect() }))
+}
+
+/// Reads rules, or says what is wrong with them and where.
+pub(crate) fn good(yaml: &str) -> Result<Vec<Rule>, Problem> {
+    pipeline::rules::parse(yaml)
+        .map_err(|error| Problem::bad_request("bad_rules", error.to_string()))
+}
+
+pub(crate) fn view(rule: &Rule) -> RuleView {
     let seconds = |micros: u64| micros as f64 / 1e6;
-    let view = |rule: pipeline::rules::Rule| RuleView {
-        alert: rule.alert,
-        expr: rule.source,
+    let text = |(name, text): (&String, &Template)| (name.clone(), text.as_str().to_owned());
+    RuleView {
+        alert: rule.alert.clone(),
+        expr: rule.source.clone(),
         hold: seconds(rule.hold),
         keep_firing_for: seconds(rule.keep_firing),
-        labels: rule.labels,
-        annotations: rule.annotations,
-    };
-    let rules = rules.into_iter().map(view).collect();
-    Ok(Json(Rules { as_of: last_durable(seen, frontier), applied_at, rules, yaml }))
+        labels: rule.labels.clone(),
+        annotations: rule.annotations.iter().map(text).collect(),
+    }
 }

@@ -132,6 +132,24 @@ pub struct Rules {
     pub yaml: String,
 }
 
+/// The rules that were given, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RulesHistory {
+    pub items: Vec<RulesVersion>,
+}
+
+/// A rules file that was given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RulesVersion {
+    pub applied_at: Micros,
+    /// The name of a token, an address, or a file; empty for those given at a start.
+    pub applied_by: String,
+    /// The file, as it was given.
+    pub yaml: String,
+}
+
 /// An alert rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -233,6 +233,12 @@ pub struct AlertRow {
     pub resolved_at: Option<Micros>,
     /// The measured value at the last evaluation.
     pub value: f64,
+    /// The expression of its rule.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub expr: String,
+    /// The texts of its rule, filled in.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// Jobs that were retired.

@@ -144,6 +144,8 @@ fn a_snapshot_has_every_key_and_a_delta_only_what_changed() {
             fired_at: None,
             resolved_at: None,
             value: 0.12,
+            expr: "failure_ratio[5m] > 0.05".into(),
+            annotations: [("summary".to_owned(), "12% fail".to_owned())].into(),
         }],
         totals: vec![TotalRow { state: State::Completed, job_type: "email.send".into(), jobs: 1 }],
         rejected: [(Reason::BadJson, 1)].into(),

@@ -12,7 +12,6 @@ use pipeline::dataflow::Config;
 use pipeline::grid::grid_time;
 use pipeline::observed::Observed;
 use pipeline::retention::Retention;
-use pipeline::rules::Rule;
 use pipeline::worker::{Out, Pipeline};
 use sinks::live::Live;
 use sinks::redis::{Follower, Writer};
@@ -27,6 +26,7 @@ use crate::keeper::Keeper;
 use crate::metrics::Metrics;
 use crate::restore::restore;
 use crate::rules_file::{self, RulesFile};
+use crate::rules_watch::{RulesWatch, Watched};
 use crate::stores::Stores;
 
 /// The threads behind a server, before they are started.
@@ -64,6 +64,7 @@ impl Core {
         let Core { inbox, live, metrics, n_workers, rules, demo, behind, redis, cluster } = self;
         let Stores { store, recovery, .. } = &mut stores;
         let rules = rules_in_force(&mut **store, rules, recovery.rules.take(), demo)?;
+        let RulesFile { path, yaml, rules } = rules;
         let generation = recovery.generation;
         let youngest_retired = recovery.youngest_retired.unwrap_or(Retention::NONE_RETIRED);
         // At a grid time, so that the first snapshot has all of it.
@@ -90,6 +91,11 @@ impl Core {
         restore(&mut stores, &pipeline, tick, &msgs, &live, told)?;
         let follower = redis.map(|url| follower(&url, generation, &live)).transpose()?;
 
+        let file = path.map(|path| Watched { path, yaml: yaml.clone() });
+        let watch =
+            RulesWatch { reader: stores.reader, engine: inbox.clone(), in_force: yaml, file };
+        // It ends with the engine, or with the process.
+        drop(thread("rules", || Ok(watch.run()))?);
         let (groups, received) = mpsc::channel();
         let mut engine = Engine::new(pipeline, msgs, groups, tick, rules, part, metrics.clone());
         engine.suspend(behind);
@@ -141,17 +147,17 @@ fn rules_in_force(
     given: Option<RulesFile>,
     kept: Option<String>,
     demo: bool,
-) -> anyhow::Result<Vec<Rule>> {
+) -> anyhow::Result<RulesFile> {
     if let Some(file) = given {
         store.keep_rules(engine::now(), &file.yaml)?;
-        return Ok(file.rules);
+        return Ok(file);
     }
     let (yaml, origin) = match kept {
         Some(yaml) => (yaml, "the rules kept from the last start"),
         None if demo => (DEMO_RULES.to_owned(), "the rules of the demo"),
         None => (DEFAULT_RULES.to_owned(), "the default rules"),
     };
-    Ok(rules_file::parse(yaml, origin)?.rules)
+    rules_file::parse(yaml, origin)
 }
 
 type Thread<T> = JoinHandle<anyhow::Result<T>>;

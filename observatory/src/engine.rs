@@ -61,6 +61,8 @@ pub(crate) enum Msg {
     Found(Vec<Answer>),
     /// Judge no alerts: what is known of the jobs is behind; or judge them again.
     Suspend(bool),
+    /// Judge these rules from now on.
+    Rules(Vec<Rule>),
     /// Let what is inside come out, then stop.
     Drain,
 }
@@ -115,6 +117,8 @@ pub(crate) struct Engine {
     found: Vec<Answer>,
     /// Orders of the next tick.
     orders: Vec<(Order, Diff)>,
+    /// The rules that are judged.
+    rules: Vec<Rule>,
     suspended: bool,
     rejected: BTreeMap<Reason, u64>,
     last_tick: Tick,
@@ -147,7 +151,8 @@ impl Engine {
             ledger: Ledger::of_process(process),
             open: Vec::new(),
             found: Vec::new(),
-            orders: rules.into_iter().map(|rule| (rule.into(), 1)).collect(),
+            orders: rules.iter().cloned().map(|rule| (rule.into(), 1)).collect(),
+            rules,
             suspended: false,
             rejected: BTreeMap::new(),
             last_tick,
@@ -209,6 +214,7 @@ impl Engine {
             Msg::Sealed(sealed) => self.sealed(sealed),
             Msg::Found(found) => self.found.extend(found),
             Msg::Suspend(on) => self.suspend(on),
+            Msg::Rules(rules) => self.judge_by(rules),
             Msg::Drain => self.draining = true,
         }
     }
@@ -220,6 +226,14 @@ impl Engine {
             self.suspended = on;
             self.orders.push((Order::Suspension, if on { 1 } else { -1 }));
         }
+    }
+
+    /// Has other rules judged. One that stays as it is goes and comes at one tick, which is nothing.
+    fn judge_by(&mut self, rules: Vec<Rule>) {
+        let come = rules.iter().cloned().map(|rule| (Order::from(rule), 1));
+        let gone = self.rules.drain(..).map(|rule| (Order::from(rule), -1));
+        self.orders.extend(gone.chain(come));
+        self.rules = rules;
     }
 
     /// Closes a tick with all that has come in.

@@ -11,6 +11,7 @@ use contracts::{EventId, JobId, Micros, Reason};
 use ingress::amqp::{self, Publisher};
 use ingress::submit::Submitter;
 use pipeline::Tick;
+use sinks::decision::{Acknowledged, Decided, Decision, Silence};
 use sinks::live::Live;
 use sinks::mongo::Archive;
 use sinks::query::Query;
@@ -144,5 +145,17 @@ impl Reader for Archived {
 
     fn rules(&mut self) -> Result<(Tick, Option<KeptRules>), Error> {
         Ok((0, None))
+    }
+
+    fn rules_history(&mut self, _: usize) -> Result<Vec<KeptRules>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn attended(&mut self, _: Micros) -> Result<(Vec<Silence>, Vec<Acknowledged>), Error> {
+        Ok((Vec::new(), Vec::new()))
+    }
+
+    fn decide(&mut self, _: &Decision) -> Result<Decided, Error> {
+        Ok(Decided::Missing)
     }
 }

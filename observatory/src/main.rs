@@ -34,6 +34,7 @@ mod reference_worker;
 mod replay;
 mod restore;
 mod rules_file;
+mod rules_watch;
 mod servers;
 mod signals;
 mod stores;

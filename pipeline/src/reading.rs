@@ -176,5 +176,7 @@ pub fn alert_row(alert: &Alert) -> AlertRow {
         fired_at: alert.fired_at.map(micros),
         resolved_at: None,
         value: alert.value.get(),
+        expr: alert.expr.clone(),
+        annotations: alert.annotations.clone(),
     }
 }

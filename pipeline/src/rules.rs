@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 pub mod expr;
 pub mod nearest;
+mod template;
 
 pub use expr::Expr;
+pub use template::Template;
 
 use crate::Tick;
 
@@ -28,7 +30,7 @@ pub struct Rule {
     pub keep_firing: Tick,
     /// Given to its alerts, beside the labels of their subject.
     pub labels: BTreeMap<String, String>,
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, Template>,
 }
 
 /// What decides which alerts there are, beside the jobs: a collection, fed into the dataflow.
@@ -119,9 +121,15 @@ pub fn parse(yaml: &str) -> Result<Vec<Rule>, Error> {
         }
         for (r, entry) in group.rules.into_iter().enumerate() {
             let place = |field: &str| format!("groups[{g}].rules[{r}].{field}");
-            if entry.alert.is_empty() {
-                return Err(value(place("alert"), "an alert needs a name".to_owned()));
+            if entry.alert.is_empty() || entry.alert.chars().any(char::is_control) {
+                let problem = "an alert needs a name, without control characters";
+                return Err(value(place("alert"), problem.to_owned()));
             }
+            for (name, text) in &entry.labels {
+                label(name, text).map_err(|problem| value(place("labels"), problem))?;
+            }
+            let annotations = annotations(entry.annotations)
+                .map_err(|(name, problem)| value(place(&format!("annotations.{name}")), problem))?;
             let duration = |field: &str, text: Option<String>| match text {
                 Some(text) => duration(&text).ok_or_else(|| {
                     let problem = format!("`{text}` is not a duration; write 30s, 5m, 1h30m");
@@ -138,7 +146,7 @@ pub fn parse(yaml: &str) -> Result<Vec<Rule>, Error> {
                 source: entry.expr,
                 expr,
                 labels: entry.labels,
-                annotations: entry.annotations,
+                annotations,
             };
             if !identities.insert((rule.alert.clone(), rule.labels.clone())) {
                 let problem = format!(
@@ -151,6 +159,48 @@ pub fn parse(yaml: &str) -> Result<Vec<Rule>, Error> {
         }
     }
     Ok(rules)
+}
+
+/// Whether this can be the name of a label, as in Prometheus.
+fn is_label(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Labels tell alerts apart, here and wherever they are sent.
+fn label(name: &str, text: &str) -> Result<(), String> {
+    if !is_label(name) {
+        return Err(format!("`{name}` is not the name of a label: letters, digits and _"));
+    }
+    if name == "alertname" {
+        return Err("`alertname` is the name of the alert wherever it is sent".to_owned());
+    }
+    if text.chars().any(char::is_control) {
+        return Err(format!("`{name}` has control characters"));
+    }
+    if text.contains("{{") {
+        return Err(format!("`{name}` tells alerts apart, and so has no template in it"));
+    }
+    Ok(())
+}
+
+/// Reads the texts of annotations; a fault is told with the name of its annotation.
+fn annotations(
+    texts: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, Template>, (String, String)> {
+    let mut annotations = BTreeMap::new();
+    for (name, text) in texts {
+        if !is_label(&name) || text.contains('\0') {
+            let problem = "annotations have names of letters, digits and _, and no NUL in them";
+            return Err((name, problem.to_owned()));
+        }
+        match Template::parse(&text) {
+            Ok(template) => drop(annotations.insert(name, template)),
+            Err(problem) => return Err((name, problem)),
+        }
+    }
+    Ok(annotations)
 }
 
 /// A duration as Prometheus writes it, in µs: `90s`, `5m`, `1h30m`, `500ms`, `7d`, `1w`.
@@ -200,7 +250,7 @@ groups:
         assert_eq!(rule.alert, "JobFailureRateHigh");
         assert_eq!((rule.hold, rule.keep_firing), (120_000_000, 90_000_000));
         assert_eq!(rule.labels["severity"], "warning");
-        assert_eq!(rule.annotations["summary"], "too many failures");
+        assert_eq!(rule.annotations["summary"].as_str(), "too many failures");
     }
 
     #[test]
@@ -220,6 +270,11 @@ groups:
         assert!(told("for: 2m", "four: 2m").contains("line"));
         assert!(told("> 0.05", "> much").starts_with("groups[0].rules[0].expr: column 31:"));
         assert!(told("alert: JobFailureRateHigh", "alert: ''").contains("rules[0].alert"));
+        assert!(told("severity: warning", "se-verity: warning").contains("rules[0].labels: `se-"));
+        assert!(told("severity: warning", "alertname: a").contains("rules[0].labels: `alertname`"));
+        assert!(told("severity: warning", "severity: '{{ $value }}'").contains("no template"));
+        assert!(told("summary: too", "summary: '{{ value }}' #").contains("annotations.summary:"));
+        assert!(told("alert: Job", "alert: \"a\\0b\" #").contains("rules[0].alert: "));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod changes;
 pub mod commit;
 pub mod crash;
+pub mod decision;
 pub mod deltas;
 pub mod feed;
 pub mod fold;

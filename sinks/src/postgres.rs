@@ -41,6 +41,7 @@ use tokio::runtime::Handle;
 
 mod audit;
 mod columns;
+mod decide;
 mod lock;
 mod migrate;
 mod read;

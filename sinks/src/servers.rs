@@ -29,6 +29,7 @@ use tokio::runtime::Handle;
 
 use crate::commit::{Accepted, Commit, SpillRow};
 use crate::crash;
+use crate::decision::{Acknowledged, Decided, Decision, Silence};
 use crate::mongo::{self, Archive};
 use crate::postgres::{self, Writer};
 use crate::query::Query;
@@ -258,5 +259,17 @@ impl store::Reader for Reader {
 
     fn rules(&mut self) -> Result<(Tick, Option<KeptRules>), Error> {
         self.postgres.rules()
+    }
+
+    fn rules_history(&mut self, limit: usize) -> Result<Vec<KeptRules>, Error> {
+        self.postgres.rules_history(limit)
+    }
+
+    fn attended(&mut self, now: Micros) -> Result<(Vec<Silence>, Vec<Acknowledged>), Error> {
+        self.postgres.attended(now)
+    }
+
+    fn decide(&mut self, decision: &Decision) -> Result<Decided, Error> {
+        self.postgres.decide(decision)
     }
 }

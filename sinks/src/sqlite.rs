@@ -28,6 +28,7 @@ use pipeline::Tick;
 use pipeline::fact::{Input, Record};
 use rusqlite::{Connection, params};
 
+mod decide;
 mod read;
 mod recover;
 mod write;
@@ -102,7 +103,7 @@ impl store::Store for Store {
     }
 }
 
-/// The writer's connection.
+/// A connection that writes.
 fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(5))?;

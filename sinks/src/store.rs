@@ -24,6 +24,7 @@ use pipeline::summary::DecodeError;
 use pipeline::views::minutes::MinuteStats;
 
 use crate::commit::Commit;
+use crate::decision::{Acknowledged, Decided, Decision, Silence};
 use crate::query::Query;
 
 /// The writing end; there is one for all stores together.
@@ -74,6 +75,15 @@ pub trait Reader: Send {
 
     /// The rules that are kept.
     fn rules(&mut self) -> Result<(Tick, Option<KeptRules>), Error>;
+
+    /// The rules that were given, newest first.
+    fn rules_history(&mut self, limit: usize) -> Result<Vec<KeptRules>, Error>;
+
+    /// The silences that have not ended at `now`, and the alerts that somebody looks after.
+    fn attended(&mut self, now: Micros) -> Result<(Vec<Silence>, Vec<Acknowledged>), Error>;
+
+    /// Writes what somebody decides; the one thing that is written here.
+    fn decide(&mut self, decision: &Decision) -> Result<Decided, Error>;
 }
 
 /// What a restart begins with.
@@ -178,6 +188,8 @@ pub struct StepStats {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptRules {
     pub applied_at: Micros,
+    /// Who gave them; empty for those given at a start.
+    pub applied_by: String,
     pub yaml: String,
 }
 

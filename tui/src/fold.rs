@@ -211,6 +211,8 @@ mod tests {
             fired_at: None,
             resolved_at: None,
             value: 1.0,
+            expr: String::new(),
+            annotations: Labels::new(),
         }
     }
 

@@ -185,6 +185,8 @@ fn alert(alert: &str, state: AlertState) -> AlertRow {
         fired_at: (state != AlertState::Pending).then(|| at("2026-11-21T09:57:00Z")),
         resolved_at: None,
         value: 0.123_456,
+        expr: String::new(),
+        annotations: Default::default(),
     }
 }
 

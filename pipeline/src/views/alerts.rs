@@ -44,7 +44,7 @@ use super::throughput::Throughput;
 use crate::name::Name;
 use crate::row::{Changes, Row, tally};
 use crate::rules::expr::Label;
-use crate::rules::{Order, Rule};
+use crate::rules::{Order, Rule, Template};
 use crate::{Diff, Tick};
 
 mod held;
@@ -74,6 +74,9 @@ pub struct Alert {
     pub fired_at: Option<Tick>,
     /// The value when it was last judged to hold.
     pub value: Value,
+    /// The expression of its rule, and the texts, when it was last judged to hold.
+    pub expr: String,
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// A finite number, by its bits.
@@ -270,6 +273,8 @@ struct Active {
     /// Since when it fires only because of `keep_firing_for`.
     kept_since: Option<Tick>,
     value: f64,
+    expr: String,
+    annotations: BTreeMap<String, String>,
 }
 
 impl Judge {
@@ -285,9 +290,12 @@ impl Judge {
             }
             Told::Order(Order::Suspension, diff) => self.suspended += diff,
             Told::Restored(alert) => {
-                let Alert { alert, labels, active_at, fired_at, value, .. } = *alert;
+                let Alert { alert, labels, active_at, fired_at, value, expr, annotations, .. } =
+                    *alert;
                 let value = value.get();
-                let active = Active { rule: None, active_at, fired_at, kept_since: None, value };
+                let (rule, kept_since) = (None, None);
+                let active =
+                    Active { rule, active_at, fired_at, kept_since, value, expr, annotations };
                 self.restored.insert((alert, labels), active);
             }
         }
@@ -313,8 +321,18 @@ impl Judge {
                 let fired_at = known.and_then(|known| known.fired_at);
                 let ripe = now - active_at >= rule.hold;
                 let fired_at = fired_at.or(ripe.then_some(now));
-                let of = Some(rule.labels.clone());
-                let active = Active { rule: of, active_at, fired_at, kept_since: None, value };
+                let fill = |(name, text): (&String, &Template)| {
+                    (name.clone(), text.fill(value, &identity.1))
+                };
+                let active = Active {
+                    rule: Some(rule.labels.clone()),
+                    active_at,
+                    fired_at,
+                    kept_since: None,
+                    value,
+                    expr: rule.source.clone(),
+                    annotations: rule.annotations.iter().map(fill).collect(),
+                };
                 self.active.insert(identity, active);
             }
         }
@@ -392,5 +410,7 @@ fn alert((name, labels): &Identity, active: &Active) -> Alert {
         active_at: active.active_at,
         fired_at: active.fired_at,
         value: Value::new(active.value),
+        expr: active.expr.clone(),
+        annotations: active.annotations.clone(),
     }
 }

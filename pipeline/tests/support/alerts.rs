@@ -36,6 +36,8 @@ struct Known {
     ceased_at: Option<Tick>,
     restored: bool,
     value: f64,
+    /// Of the rule that it last held for.
+    expr: String,
 }
 
 /// How often what happened.
@@ -108,12 +110,14 @@ impl Judge {
                     ceased_at: None,
                     restored: false,
                     value,
+                    expr: String::new(),
                 });
                 seen.survived += usize::from(known.restored);
                 seen.returned += usize::from(known.ceased_at.is_some());
                 known.restored = false;
                 known.ceased_at = None;
                 known.value = value;
+                known.expr = watch.to_string();
                 if known.fired_at.is_none() && now - known.active_at >= hold {
                     seen.ripened += usize::from(now > known.active_at);
                     known.fired_at = Some(now);
@@ -134,6 +138,8 @@ impl Judge {
                 active_at: known.active_at,
                 fired_at: known.fired_at,
                 value: Value::new(known.value),
+                expr: known.expr.clone(),
+                annotations: BTreeMap::new(),
             };
             let identity = (alert.clone(), labels.clone());
             assert!(alerts.insert(identity, row).is_none(), "two rules share {alert} {labels:?}");

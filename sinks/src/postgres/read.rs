@@ -20,6 +20,7 @@ use super::columns::{At, Outcome};
 use super::recover::parsed;
 use super::server::{Fault, Server};
 use super::tick;
+use crate::decision::{Acknowledged, Decided, Decision, Silence};
 use crate::query::{Dialect, Query, Sql, Value, one_more};
 use crate::store::{
     self, ArchivedEvent, Error, Failure, Happened, KeptRules, Listed, Span, StepStats, Told,
@@ -216,7 +217,8 @@ impl store::Reader for Reader {
     }
 
     fn resolved(&mut self, limit: usize) -> Result<(Tick, Vec<AlertRow>), Error> {
-        let sql = "SELECT alert, labels, active_at, fired_at, resolved_at, value FROM alerts
+        let sql = "SELECT alert, labels, active_at, fired_at, resolved_at, value, expr, annotations
+            FROM alerts
             WHERE resolved_at IS NOT NULL ORDER BY resolved_at DESC, alert, labels LIMIT $1";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.read(async |transaction| {
@@ -235,6 +237,8 @@ impl store::Reader for Reader {
                     fired_at: time(3)?,
                     resolved_at: time(4)?,
                     value: row.try_get(5)?,
+                    expr: row.try_get(6)?,
+                    annotations: json(row.try_get(7)?)?.unwrap_or_default(),
                 })
             });
             Ok((frontier, alerts.collect::<Result<_, _>>()?))
@@ -242,15 +246,72 @@ impl store::Reader for Reader {
     }
 
     fn rules(&mut self) -> Result<(Tick, Option<KeptRules>), Error> {
-        let sql = "SELECT applied_at, yaml FROM rules ORDER BY id DESC LIMIT 1";
         self.read(async |transaction| {
             let frontier = frontier(transaction).await?;
-            let row = transaction.query_opt(&transaction.prepare_cached(sql).await?, &[]).await?;
-            let Some(row) = row else { return Ok((frontier, None)) };
-            let applied_at = Micros(row.try_get::<_, At>(0)?.0);
-            Ok((frontier, Some(KeptRules { applied_at, yaml: row.try_get(1)? })))
+            let statement = transaction.prepare_cached(RULES).await?;
+            let row = transaction.query_opt(&statement, &[&1_i64]).await?;
+            Ok((frontier, row.map(|row| kept_rules(&row)).transpose()?))
         })
     }
+
+    fn rules_history(&mut self, limit: usize) -> Result<Vec<KeptRules>, Error> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read(async |transaction| {
+            let statement = transaction.prepare_cached(RULES).await?;
+            transaction.query(&statement, &[&limit]).await?.iter().map(kept_rules).collect()
+        })
+    }
+
+    fn attended(&mut self, now: Micros) -> Result<(Vec<Silence>, Vec<Acknowledged>), Error> {
+        let silences = "SELECT id, matchers, starts_at, ends_at, created_by, comment FROM silences
+            WHERE ends_at > $1 ORDER BY id";
+        let acknowledged = "SELECT alert, labels, active_at, acknowledged_at, acknowledged_by
+            FROM alerts WHERE resolved_at IS NULL AND acknowledged_at IS NOT NULL";
+        let time =
+            |row: &Row, column: usize| Ok::<_, Fault>(Micros(row.try_get::<_, At>(column)?.0));
+        self.read(async |transaction| {
+            let statement = transaction.prepare_cached(silences).await?;
+            let silences = transaction.query(&statement, &[&At(now.0)]).await?;
+            let silences = silences.iter().map(|row| {
+                Ok::<_, Fault>(Silence {
+                    id: row.try_get(0)?,
+                    matchers: json(row.try_get(1)?)?.unwrap_or_default(),
+                    starts_at: time(row, 2)?,
+                    ends_at: time(row, 3)?,
+                    created_by: row.try_get(4)?,
+                    comment: row.try_get(5)?,
+                })
+            });
+            let silences = silences.collect::<Result<_, _>>()?;
+            let statement = transaction.prepare_cached(acknowledged).await?;
+            let acknowledged = transaction.query(&statement, &[]).await?;
+            let acknowledged = acknowledged.iter().map(|row| {
+                Ok::<_, Fault>(Acknowledged {
+                    alert: row.try_get(0)?,
+                    labels: json(row.try_get(1)?)?.unwrap_or_default(),
+                    active_at: time(row, 2)?,
+                    at: time(row, 3)?,
+                    by: row.try_get(4)?,
+                })
+            });
+            Ok((silences, acknowledged.collect::<Result<_, _>>()?))
+        })
+    }
+
+    fn decide(&mut self, decision: &Decision) -> Result<Decided, Error> {
+        self.runtime.block_on(async {
+            let mut client = self.client().await?;
+            let decided = super::decide::decide(&mut client, decision).await;
+            decided.map_err(|fault| self.server.error(fault))
+        })
+    }
+}
+
+const RULES: &str = "SELECT applied_at, applied_by, yaml FROM rules ORDER BY id DESC LIMIT $1";
+
+fn kept_rules(row: &Row) -> Result<KeptRules, Fault> {
+    let applied_at = Micros(row.try_get::<_, At>(0)?.0);
+    Ok(KeptRules { applied_at, applied_by: row.try_get(1)?, yaml: row.try_get(2)? })
 }
 
 /// Parameters with the types that they are written with.

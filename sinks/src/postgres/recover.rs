@@ -47,7 +47,8 @@ pub(super) async fn recover(session: &mut Session, mine: Mine) -> Result<Recover
         let sample = Sample { job_type, queue, finished: 0, buckets };
         kept.push(Kept::Samples(sample, row.try_get::<_, i64>(4)? as Diff));
     }
-    let open = "SELECT alert, labels, active_at, state, fired_at, value FROM alerts
+    let open = "SELECT alert, labels, active_at, state, fired_at, value, expr, annotations
+        FROM alerts
         WHERE resolved_at IS NULL";
     for row in session.query(open, &[]).await? {
         let labels = serde_json::from_str(row.try_get(1)?)
@@ -60,6 +61,8 @@ pub(super) async fn recover(session: &mut Session, mine: Mine) -> Result<Recover
             active_at: tick(row.try_get::<_, At>(2)?.0),
             fired_at: row.try_get::<_, Option<At>>(4)?.map(|at| tick(at.0)),
             value: Value::new(row.try_get(5)?),
+            expr: row.try_get(6)?,
+            annotations: serde_json::from_str(row.try_get(7)?).unwrap_or_default(),
         }));
     }
     let frontier = "SELECT tick, youngest_retired FROM frontier";

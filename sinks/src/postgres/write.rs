@@ -343,12 +343,15 @@ fn alerts<'a>(updates: &'a Updates<Alert>, writes: &mut Vec<Write<'a>>) {
     let at = |tick: Tick| At(bigint(tick));
     if !known.is_empty() {
         let write = Write::new(
-            "INSERT INTO alerts (alert, labels, active_at, state, fired_at, resolved_at, value)
+            "INSERT INTO alerts (alert, labels, active_at, state, fired_at, resolved_at, value, expr,
+                 annotations)
              SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[],
-                 $5::timestamptz[], $6::timestamptz[], $7::double precision[])
+                 $5::timestamptz[], $6::timestamptz[], $7::double precision[], $8::text[],
+                 $9::text[])
              ON CONFLICT (alert, labels, active_at) DO UPDATE SET state = excluded.state,
                  fired_at = excluded.fired_at, resolved_at = excluded.resolved_at,
-                 value = excluded.value",
+                 value = excluded.value, expr = excluded.expr,
+                 annotations = excluded.annotations",
         );
         let state = |alert: &Alert, resolved: bool| match resolved {
             true => "resolved",
@@ -361,7 +364,11 @@ fn alerts<'a>(updates: &'a Updates<Alert>, writes: &mut Vec<Write<'a>>) {
             .column(known.iter().map(|(_, alert, resolved)| state(alert, resolved.is_some())))
             .column(known.iter().map(|(_, alert, _)| alert.fired_at.map(at)))
             .column(known.iter().map(|(.., resolved_at)| resolved_at.map(at)))
-            .column(known.iter().map(|(_, alert, _)| alert.value.get()));
+            .column(known.iter().map(|(_, alert, _)| alert.value.get()))
+            .column(known.iter().map(|(_, alert, _)| alert.expr.as_str()))
+            .column(known.iter().map(|(_, alert, _)| {
+                serde_json::to_string(&alert.annotations).unwrap_or_default()
+            }));
         writes.push(write);
     }
     if !ended.is_empty() {

@@ -1,6 +1,6 @@
 //! Reads for the API: lists and jobs, each in one transaction with the frontier and the cube.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contracts::event::ErrorInfo;
@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, params_fro
 
 use super::recover::parsed;
 use super::tick;
+use crate::decision::{Acknowledged, Decided, Decision, Silence};
 use crate::query::{Dialect, Query, Sql, Value, one_more};
 use crate::store::{
     self, ArchivedEvent, Error, Happened, KeptRules, Listed, Span, StepStats, Told,
@@ -22,6 +23,7 @@ use crate::store::{
 /// A reading end; not for several threads at once.
 pub struct Reader {
     connection: Connection,
+    path: PathBuf,
 }
 
 const DIALECT: Dialect = Dialect { sign: '?', position: "instr" };
@@ -35,7 +37,7 @@ impl Reader {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(Duration::from_secs(5))?;
-        Ok(Reader { connection })
+        Ok(Reader { connection, path: path.to_owned() })
     }
 
     /// The body of the `job.created` that a job came with, or of its first event.
@@ -159,7 +161,8 @@ impl store::Reader for Reader {
         let transaction = self.connection.transaction()?;
         let frontier = frontier(&transaction)?;
         let mut statement = transaction.prepare_cached(
-            "SELECT alert, labels, active_at, fired_at, resolved_at, value FROM alerts
+            "SELECT alert, labels, active_at, fired_at, resolved_at, value, expr, annotations
+             FROM alerts
              WHERE resolved_at IS NOT NULL ORDER BY resolved_at DESC, alert, labels LIMIT ?1",
         )?;
         let mut rows = statement.query([limit])?;
@@ -173,6 +176,8 @@ impl store::Reader for Reader {
                 fired_at: row.get::<_, Option<i64>>(3)?.map(Micros),
                 resolved_at: row.get::<_, Option<i64>>(4)?.map(Micros),
                 value: row.get(5)?,
+                expr: row.get(6)?,
+                annotations: json(row.get(7)?)?.unwrap_or_default(),
             });
         }
         Ok((frontier, alerts))
@@ -181,13 +186,62 @@ impl store::Reader for Reader {
     fn rules(&mut self) -> Result<(Tick, Option<KeptRules>), Error> {
         let transaction = self.connection.transaction()?;
         let frontier = frontier(&transaction)?;
-        let mut statement = transaction
-            .prepare_cached("SELECT applied_at, yaml FROM rules ORDER BY id DESC LIMIT 1")?;
-        let kept = statement.query_row([], |row| {
-            Ok(KeptRules { applied_at: Micros(row.get(0)?), yaml: row.get(1)? })
-        });
-        Ok((frontier, kept.optional()?))
+        let mut statement = transaction.prepare_cached(RULES)?;
+        Ok((frontier, statement.query_row([1], kept_rules).optional()?))
     }
+
+    fn rules_history(&mut self, limit: usize) -> Result<Vec<KeptRules>, Error> {
+        let mut statement = self.connection.prepare_cached(RULES)?;
+        let rules = statement.query_map([limit], kept_rules)?;
+        Ok(rules.collect::<Result<_, _>>()?)
+    }
+
+    fn attended(&mut self, now: Micros) -> Result<(Vec<Silence>, Vec<Acknowledged>), Error> {
+        let transaction = self.connection.transaction()?;
+        let mut silences = Vec::new();
+        let mut statement = transaction.prepare_cached(
+            "SELECT id, matchers, starts_at, ends_at, created_by, comment FROM silences
+             WHERE ends_at > ?1 ORDER BY id",
+        )?;
+        let mut rows = statement.query([now.0])?;
+        while let Some(row) = rows.next()? {
+            silences.push(Silence {
+                id: row.get(0)?,
+                matchers: json(row.get(1)?)?.unwrap_or_default(),
+                starts_at: Micros(row.get(2)?),
+                ends_at: Micros(row.get(3)?),
+                created_by: row.get(4)?,
+                comment: row.get(5)?,
+            });
+        }
+        let mut acknowledged = Vec::new();
+        let mut statement = transaction.prepare_cached(
+            "SELECT alert, labels, active_at, acknowledged_at, acknowledged_by FROM alerts
+             WHERE resolved_at IS NULL AND acknowledged_at IS NOT NULL",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            acknowledged.push(Acknowledged {
+                alert: row.get(0)?,
+                labels: json(row.get(1)?)?.unwrap_or_default(),
+                active_at: Micros(row.get(2)?),
+                at: Micros(row.get(3)?),
+                by: row.get(4)?,
+            });
+        }
+        Ok((silences, acknowledged))
+    }
+
+    fn decide(&mut self, decision: &Decision) -> Result<Decided, Error> {
+        super::decide::decide(&self.path, decision)
+    }
+}
+
+const RULES: &str = "SELECT applied_at, applied_by, yaml FROM rules ORDER BY id DESC LIMIT ?1";
+
+fn kept_rules(row: &Row<'_>) -> rusqlite::Result<KeptRules> {
+    let applied_at = Micros(row.get(0)?);
+    Ok(KeptRules { applied_at, applied_by: row.get(1)?, yaml: row.get(2)? })
 }
 
 fn step_stats(row: &Row<'_>) -> rusqlite::Result<StepStats> {

@@ -36,8 +36,8 @@ pub(super) fn recover(store: &Store) -> Result<Recovery, Error> {
         kept.push(Kept::Samples(sample, row.get::<_, i64>(4)? as Diff));
         Ok(())
     })?;
-    let open = "SELECT alert, labels, active_at, state, fired_at, value FROM alerts
-                    WHERE resolved_at IS NULL";
+    let open = "SELECT alert, labels, active_at, state, fired_at, value, expr, annotations
+                    FROM alerts WHERE resolved_at IS NULL";
     all(connection, open, |row| {
         let labels: String = row.get(1)?;
         let labels = serde_json::from_str(&labels)
@@ -50,6 +50,8 @@ pub(super) fn recover(store: &Store) -> Result<Recovery, Error> {
             active_at: tick(row.get(2)?),
             fired_at: row.get::<_, Option<i64>>(4)?.map(tick),
             value: Value::new(row.get(5)?),
+            expr: row.get(6)?,
+            annotations: serde_json::from_str(&row.get::<_, String>(7)?).unwrap_or_default(),
         }));
         Ok(())
     })?;

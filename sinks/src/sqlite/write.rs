@@ -267,7 +267,12 @@ fn alerts(transaction: &Transaction<'_>, updates: &Updates<Alert>) -> Result<(),
         if *diff > 0 {
             transaction
                 .prepare_cached(
-                    "INSERT OR REPLACE INTO alerts VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6)",
+                    "INSERT INTO alerts
+                         (alert, labels, active_at, state, fired_at, value, expr, annotations)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                     ON CONFLICT DO UPDATE SET state = excluded.state,
+                         fired_at = excluded.fired_at, resolved_at = NULL, value = excluded.value,
+                         expr = excluded.expr, annotations = excluded.annotations",
                 )?
                 .execute(params![
                     alert.alert,
@@ -275,7 +280,9 @@ fn alerts(transaction: &Transaction<'_>, updates: &Updates<Alert>) -> Result<(),
                     micros(alert.active_at),
                     alert.state.as_str(),
                     alert.fired_at.map(micros),
-                    alert.value.get()
+                    alert.value.get(),
+                    alert.expr,
+                    serde_json::to_string(&alert.annotations).unwrap_or_default()
                 ])?;
             continue;
         }

@@ -170,6 +170,8 @@ impl World {
             active_at: self.tick - 1,
             fired_at,
             value: Value::new(self.rng.f64()),
+            expr: "backlog > 1".to_owned(),
+            annotations: [("summary".to_owned(), format!("at {}", self.tick))].into(),
         }
     }
 }
