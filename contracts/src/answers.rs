@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::Reason;
-use crate::event::{EventId, Object};
+use crate::event::{EventId, JobId, Object};
 use crate::snapshot::{AlertRow, LatencyRow, ThroughputRow};
 use crate::time::Micros;
 
@@ -130,6 +130,33 @@ pub struct Rules {
     pub rules: Vec<RuleView>,
     /// The file, as it was given.
     pub yaml: String,
+}
+
+/// An alert of a back-test, from when it was pending or fired until it was gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EpisodeView {
+    pub alert: String,
+    pub labels: BTreeMap<String, String>,
+    pub active_at: Micros,
+    /// When it began to fire; null if it never did.
+    pub fired_at: Option<Micros>,
+    /// When it was gone; null if it was there at the end.
+    pub ended_at: Option<Micros>,
+    /// When it began to fire, or the last.
+    pub value: f64,
+    pub annotations: BTreeMap<String, String>,
+    /// The jobs behind it when it began to fire; null if it is about something else, or if there are
+    /// too many episodes to look.
+    pub jobs: Option<EpisodeJobs>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EpisodeJobs {
+    pub n: usize,
+    /// Up to ten of them.
+    pub ids: Vec<JobId>,
 }
 
 /// The rules that were given, newest first.

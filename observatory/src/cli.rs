@@ -8,7 +8,8 @@ use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    api_role, dlq, exit, gate, gateway, loadgen, pipeline_role, replay, tui_cmd, up, verify, worker,
+    api_role, dlq, exit, gate, gateway, loadgen, pipeline_role, replay, rules_cmd, tui_cmd, up,
+    verify, worker,
 };
 
 /// Exact, live answers about background jobs.
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Tui(tui_cmd::Args),
     /// Run a recorded stream of events through the dataflow and print what it comes to.
     Replay(replay::Args),
+    /// Check rules, put them in force, and try them on what has happened.
+    Rules(rules_cmd::Args),
     /// Publish the events of made-up jobs to RabbitMQ, to see what it is like under load.
     Loadgen(loadgen::Args),
     /// Check that the stores agree with the archived events, and with each other.

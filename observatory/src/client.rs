@@ -92,6 +92,16 @@ impl Client {
         answer(url, request.call())
     }
 
+    /// Whatever is answered to a PUT of a text.
+    pub(crate) fn put(&self, path: &str, text: &str) -> Result<Answer, Error> {
+        let url = format!("{}{path}", self.base);
+        let mut request = self.agent.put(&url).header("content-type", "application/yaml");
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        answer(url, request.send(text))
+    }
+
     /// Whatever is answered to a POST of JSON with these headers.
     pub(crate) fn post(
         &self,

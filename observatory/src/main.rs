@@ -33,6 +33,7 @@ mod queue_worker;
 mod reference_worker;
 mod replay;
 mod restore;
+mod rules_cmd;
 mod rules_file;
 mod rules_watch;
 mod servers;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         cli::Command::Api(args) => api_role::run(&args),
         cli::Command::Tui(args) => tui_cmd::run(&args),
         cli::Command::Replay(args) => replay::run(&args),
+        cli::Command::Rules(args) => rules_cmd::run(&args),
         cli::Command::Loadgen(args) => loadgen::run(&args),
         cli::Command::Verify(args) => verify::run(&args),
         cli::Command::Dlq(args) => dlq::run(&args),

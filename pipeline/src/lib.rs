@@ -1,5 +1,6 @@
 //! The dataflow of Task Observatory, pure: driven by ticks, no runtime, no clients, no I/O.
 pub mod aside;
+pub mod backtest;
 pub mod cluster;
 pub mod dataflow;
 pub mod distribution;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use contracts::Reason;
 use serde::{Deserialize, Serialize};
 
+pub mod behind;
 pub mod expr;
 pub mod nearest;
 mod template;

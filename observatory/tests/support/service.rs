@@ -208,6 +208,14 @@ impl Client {
         Ok(Answer { status: response.status().as_u16(), text })
     }
 
+    /// Puts a text in the place of another.
+    #[track_caller]
+    pub(crate) fn put(&self, path: &str, text: &str) -> Answer {
+        let mut response = self.agent.put(self.url(path)).send(text).unwrap();
+        let text = response.body_mut().read_to_string().unwrap();
+        Answer { status: response.status().as_u16(), text }
+    }
+
     pub(crate) fn try_post(&self, path: &str, body: &str) -> Result<Answer, ureq::Error> {
         self.try_post_as(None, path, body)
     }
