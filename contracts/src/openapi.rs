@@ -13,7 +13,8 @@ use schemars::generate::{Contract, SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::answers::{
-    Alerts, Counts, Dataflow, DeadLetters, History, JobEvents, Latencies, Rules, Throughputs,
+    Alerts, Counts, Dataflow, DeadLetters, History, JobEvents, Latencies, Rules, RulesHistory,
+    Throughputs,
 };
 use crate::event::{Envelope, JobObject};
 use crate::snapshot::Snapshot;
@@ -100,6 +101,7 @@ fn described(
     let one_or_many = |schema: Value| json!({ "oneOf": [schema, { "type": "array", "items": schema, "minItems": 1 }] });
     let body = match operation.body {
         "" => None,
+        "yaml" => Some(json!({ "type": "string" })),
         "job" => Some(one_or_many(renamed(taken.subschema_for::<JobObject>().to_value()))),
         "event" => Some(one_or_many(renamed(taken.subschema_for::<Envelope>().to_value()))),
         _ => Some(json!({ "type": "object" })),
@@ -109,8 +111,9 @@ fn described(
         if let Some(Example { body, .. }) = example {
             content["example"] = serde_json::from_str(body).unwrap_or_default();
         }
-        described["requestBody"] =
-            json!({ "required": true, "content": { "application/json": content } });
+        let media_type =
+            if operation.body == "yaml" { "application/yaml" } else { "application/json" };
+        described["requestBody"] = json!({ "required": true, "content": { media_type: content } });
     }
     described
 }
@@ -125,6 +128,7 @@ fn answered(answer: &str, sent: &mut SchemaGenerator) -> (&'static str, Value) {
         "history" => sent.subschema_for::<History>(),
         "dead-letters" => sent.subschema_for::<DeadLetters>(),
         "rules" => sent.subschema_for::<Rules>(),
+        "rules-history" => sent.subschema_for::<RulesHistory>(),
         "dataflow" => sent.subschema_for::<Dataflow>(),
         "job-page" => sent.subschema_for::<Page<JobView>>(),
         "job-view" => sent.subschema_for::<JobView>(),

@@ -14,7 +14,8 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
 use crate::answers::{
-    Alerts, Counts, Dataflow, DeadLetters, History, JobEvents, Latencies, Rules, Throughputs,
+    Alerts, Counts, Dataflow, DeadLetters, History, JobEvents, Latencies, Rules, RulesHistory,
+    Throughputs,
 };
 use crate::event::{Envelope, JobObject};
 use crate::registry::UiRegistry;
@@ -46,10 +47,11 @@ pub fn all() -> Vec<(&'static str, Value)> {
         schema::<Counts>("counts", "1.0.0", &sent),
         schema::<Latencies>("latency", "1.1.0", &sent),
         schema::<Throughputs>("throughput", "1.0.0", &sent),
-        schema::<Alerts>("alerts", "1.0.0", &sent),
+        schema::<Alerts>("alerts", "1.1.0", &sent),
         schema::<History>("history", "1.0.0", &sent),
         schema::<DeadLetters>("dead-letters", "1.0.0", &sent),
         schema::<Rules>("rules", "1.0.0", &sent),
+        schema::<RulesHistory>("rules-history", "1.0.0", &sent),
         schema::<JobEvents>("job-events", "1.0.0", &sent),
         schema::<Dataflow>("dataflow", "1.0.0", &sent),
         schema::<UiRegistry>("ui-registry", "1.0.0", &accepted),

@@ -39,7 +39,7 @@ async fn ask(service: &Service, method: &str, path: &str, token: Option<&str>) -
 /// Every route, and the scope that it asks for; `api` itself has the list that its router is made
 /// of, and this is what it is to say.
 #[rustfmt::skip]
-const ROUTES: [(&str, &str, &str); 35] = [
+const ROUTES: [(&str, &str, &str); 37] = [
     ("GET", "/", "public"),
     ("GET", "/ui/{*view}", "public"),
     ("GET", "/page/{file}", "public"),
@@ -59,6 +59,8 @@ const ROUTES: [(&str, &str, &str); 35] = [
     ("GET", "/api/v1/deadletters", "read"),
     ("GET", "/api/v1/history", "read"),
     ("GET", "/api/v1/rules", "read"),
+    ("PUT", "/api/v1/rules", "admin"),
+    ("GET", "/api/v1/rules/history", "read"),
     ("GET", "/api/v1/dataflow", "read"),
     ("GET", "/api/v1/jobs", "read"),
     ("GET", "/api/v1/jobs/{id}", "read"),

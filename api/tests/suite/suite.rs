@@ -45,6 +45,14 @@ impl Service {
         answer
     }
 
+    /// The status and the answer to a text that is put.
+    fn put(&self, path: &str, text: &str) -> (u16, Value) {
+        let put = self.agent.put(format!("http://{}{path}", self.address)).send(text);
+        let mut answer = put.unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        (answer.status().as_u16(), text.parse().unwrap_or(Value::String(text)))
+    }
+
     #[track_caller]
     pub(crate) fn send(&self, events: &[Value]) {
         let request = self.agent.post(format!("http://{}/events", self.address));
@@ -169,6 +177,7 @@ pub(crate) fn everything_asked_is_answered_as_it_is(service: &Service) {
     a_job_is_told_whole(service, &known);
     the_history_has_what_happened(service, &known);
     views_are_those_of_one_snapshot(service);
+    rules_that_are_put_are_judged_and_kept(service);
     latencies_of_a_queue_are_those_of_its_jobs(service, &known);
     the_dataflow_holds_the_jobs(service);
 }
@@ -387,4 +396,34 @@ fn views_are_those_of_one_snapshot(service: &Service) {
     let stats = service.get("/stats");
     assert_eq!((&stats["totalJobs"], &stats["completedJobs"]), (&json!(120), &json!(24)));
     assert_eq!(service.get("/jobs/recent").as_array().unwrap().len(), 10);
+}
+
+fn rules_that_are_put_are_judged_and_kept(service: &Service) {
+    let before = service.get("/api/v1/rules/history")["items"].as_array().unwrap().len();
+    let rule = |expr: &str| {
+        format!(
+            "groups: [{{ name: suite, rules: [{{ alert: Suite, expr: '{expr}', \
+             annotations: {{ summary: '{{{{ $value }}}} of {{{{ $labels.type }}}}' }} }}] }}]"
+        )
+    };
+    let good = rule("jobs by (type) >= 0 or finished[1h] by (type) >= 0");
+    let (status, answer) = service.put("/api/v1/rules", &good);
+    assert_eq!((status, &answer["yaml"]), (200, &json!(good)), "{answer}");
+    let alert = until("the new rule is judged over what is there", || {
+        let alerts = service.get("/api/v1/alerts");
+        let found = alerts["alerts"].as_array().unwrap().iter().find(|it| it["alert"] == "Suite");
+        found.cloned()
+    });
+    let said = alert["annotations"]["summary"].as_str().unwrap();
+    assert!(said.ends_with(alert["labels"]["type"].as_str().unwrap()), "{alert}");
+    assert!(alert["expr"].as_str().unwrap().starts_with("jobs by (type)"), "{alert}");
+
+    let (status, problem) = service.put("/api/v1/rules", &rule("yobs > 0"));
+    assert_eq!((status, &problem["code"]), (400, &json!("bad_rules")), "{problem}");
+    // The same once more is nothing new.
+    assert_eq!(service.put("/api/v1/rules", &good).0, 200);
+    let history = service.get("/api/v1/rules/history");
+    let given = history["items"].as_array().unwrap();
+    assert_eq!((given.len(), &given[0]["yaml"]), (before + 1, &json!(good)), "{history}");
+    assert_eq!(given[0]["appliedBy"], "127.0.0.1");
 }

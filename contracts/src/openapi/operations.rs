@@ -6,6 +6,7 @@ pub enum Scope {
     Public,
     Read,
     Write,
+    Admin,
 }
 
 impl Scope {
@@ -14,6 +15,7 @@ impl Scope {
             Scope::Public => "public",
             Scope::Read => "read",
             Scope::Write => "write",
+            Scope::Admin => "admin",
         }
     }
 }
@@ -95,7 +97,7 @@ const Q: Parameter = text(
 );
 
 /// Everything there is, but for the files of the page.
-pub const OPERATIONS: [Operation; 30] = [
+pub const OPERATIONS: [Operation; 32] = [
     Operation {
         method: "POST",
         scope: Scope::Write,
@@ -217,6 +219,25 @@ pub const OPERATIONS: [Operation; 30] = [
         "history",
     ),
     read("/api/v1/rules", "getRules", "The alert rules that are kept", &[], "rules"),
+    Operation {
+        method: "PUT",
+        scope: Scope::Admin,
+        body: "yaml",
+        ..read(
+            "/api/v1/rules",
+            "putRules",
+            "Put other alert rules in force, all of the file or nothing; judged from the next second on",
+            &[],
+            "rules",
+        )
+    },
+    read(
+        "/api/v1/rules/history",
+        "getRulesHistory",
+        "The alert rules that were given, newest first",
+        &[number("limit", "At most so many, up to 200")],
+        "rules-history",
+    ),
     read(
         "/api/v1/dataflow",
         "getDataflow",
