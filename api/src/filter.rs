@@ -15,7 +15,6 @@ use sinks::query::{Condition, Facet, Filter, Instant, Pattern, Retired};
 use crate::params::{Params, listed};
 use crate::problem::Problem;
 
-mod nearest;
 mod terms;
 
 use terms::{Fault, Term};

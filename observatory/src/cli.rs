@@ -8,7 +8,8 @@ use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    api_role, dlq, exit, gate, gateway, loadgen, pipeline_role, replay, tui_cmd, up, verify, worker,
+    api_role, dlq, exit, gate, gateway, loadgen, paint, pipeline_role, reads, replay, submit,
+    table, tui_cmd, up, verify, worker,
 };
 
 /// Exact, live answers about background jobs.
@@ -17,6 +18,16 @@ use crate::{
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// When to use colours.
+    #[arg(
+        long,
+        env = "OBSERVATORY_COLOR",
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN"
+    )]
+    pub(crate) color: paint::When,
 }
 
 #[derive(Subcommand)]
@@ -33,6 +44,16 @@ pub(crate) enum Command {
     Api(api_role::Args),
     /// Look at jobs in the terminal, live.
     Tui(tui_cmd::Args),
+    /// List jobs.
+    Jobs(reads::jobs::Args),
+    /// Count jobs.
+    Counts(reads::counts::Args),
+    /// Show how long jobs wait and run.
+    Latency(reads::latency::Args),
+    /// Show what the rules have found.
+    Alerts(reads::alerts::Args),
+    /// Submit a job.
+    Submit(submit::Args),
     /// Run a recorded stream of events through the dataflow and print what it comes to.
     Replay(replay::Args),
     /// Publish the events of made-up jobs to RabbitMQ, to see what it is like under load.
@@ -84,18 +105,25 @@ pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(gone)) {
         return ExitCode::SUCCESS;
     }
-    let mut message = format!("error: {error}");
+    let mut message = format!("{} {}", paint::mark("error:", true), lines(&error.to_string()));
     for cause in error.chain().skip(1) {
-        // Many errors repeat their source in their own text.
-        let cause = cause.to_string();
-        if !message.ends_with(&cause) {
-            message.push_str("\n  cause: ");
-            message.push_str(&cause);
+        // Many errors have their source in their own text.
+        let cause = lines(&cause.to_string());
+        if !message.contains(&cause) {
+            message.push_str(&format!("\n  {} {cause}", paint::mark("cause:", false)));
         }
+    }
+    if let Some(fix) = exit::fix(error) {
+        message.push_str(&format!("\n  {} {fix}", paint::mark("fix:", false)));
     }
     // With standard error gone there is nobody to tell.
     drop(writeln!(io::stderr(), "{message}"));
     exit::code(error)
+}
+
+/// A message, of which any part may be somebody else's text, in its lines.
+fn lines(message: &str) -> String {
+    message.lines().map(table::printable).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

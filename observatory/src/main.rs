@@ -28,8 +28,10 @@ mod loadgen;
 mod log;
 mod member;
 mod metrics;
+mod paint;
 mod pipeline_role;
 mod queue_worker;
+mod reads;
 mod reference_worker;
 mod replay;
 mod restore;
@@ -37,6 +39,7 @@ mod rules_file;
 mod servers;
 mod signals;
 mod stores;
+mod submit;
 mod table;
 mod tui_cmd;
 mod up;
@@ -45,13 +48,19 @@ mod worker;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    paint::set(cli.color);
     let done = match cli.command {
         cli::Command::Up(args) => up::run(&args),
         cli::Command::Gateway(args) => gateway::run(&args),
         cli::Command::Worker(args) => worker::run(&args),
         cli::Command::Pipeline(args) => pipeline_role::run(&args),
         cli::Command::Api(args) => api_role::run(&args),
-        cli::Command::Tui(args) => tui_cmd::run(&args),
+        cli::Command::Tui(args) => tui_cmd::run(&args, cli.color),
+        cli::Command::Jobs(args) => reads::jobs::jobs(&args),
+        cli::Command::Counts(args) => reads::counts::counts(&args),
+        cli::Command::Latency(args) => reads::latency::latency(&args),
+        cli::Command::Alerts(args) => reads::alerts::alerts(&args),
+        cli::Command::Submit(args) => submit::run(&args),
         cli::Command::Replay(args) => replay::run(&args),
         cli::Command::Loadgen(args) => loadgen::run(&args),
         cli::Command::Verify(args) => verify::run(&args),

@@ -12,10 +12,9 @@
 //! how to ask for jobs without a queue or worker: `queue:""`. In quotes a backslash makes the next
 //! character itself.
 
-use contracts::State;
+use contracts::{State, nearest};
 use sinks::query::{Facet, Pattern};
 
-use super::nearest::nearest;
 use crate::params::listed;
 
 /// Bytes of `q`, and its terms: what somebody types, and no more than a store should be asked.

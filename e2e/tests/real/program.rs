@@ -54,6 +54,8 @@ pub(crate) fn program() -> &'static PathBuf {
 fn observatory(arguments: &[&str]) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]).arg(program()).args(arguments).env("NO_COLOR", "1");
+    // Whoever runs the tests may have a config file.
+    command.env("OBSERVATORY_CONFIG", "");
     command
 }
 

@@ -1,7 +1,8 @@
 //! What somebody who misspelt a name may have meant.
 
 /// The name that is nearest to `given`, if one is near enough to be meant.
-pub(super) fn nearest<'a>(given: &str, names: &[&'a str]) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(given: &str, names: &[&'a str]) -> Option<&'a str> {
     let given = given.to_ascii_lowercase();
     // The rest may not be typed yet.
     let begun = |name: &&&str| !given.is_empty() && name.to_ascii_lowercase().starts_with(&given);
