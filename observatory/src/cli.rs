@@ -8,8 +8,8 @@ use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    api_role, dlq, exit, gate, gateway, loadgen, paint, pipeline_role, reads, replay, submit,
-    table, tui_cmd, up, verify, worker,
+    api_role, dlq, doctor, exit, gate, gateway, loadgen, paint, pipeline_role, reads, replay,
+    submit, table, tui_cmd, up, verify, worker,
 };
 
 /// Exact, live answers about background jobs.
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Alerts(reads::alerts::Args),
     /// Submit a job.
     Submit(submit::Args),
+    /// Check what is needed here, and say how to repair it.
+    Doctor(doctor::Args),
     /// Run a recorded stream of events through the dataflow and print what it comes to.
     Replay(replay::Args),
     /// Publish the events of made-up jobs to RabbitMQ, to see what it is like under load.

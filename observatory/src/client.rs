@@ -73,11 +73,12 @@ impl Client {
         if host.is_empty() || host.contains(['/', '@', '?', '#']) {
             return None;
         }
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
-            .build();
-        Some(Client { agent: agent.into(), base, authorization: None })
+        Some(Client { agent: agent(PATIENCE), base, authorization: None })
+    }
+
+    /// The same, for whoever waits no longer than this for an answer.
+    pub(crate) fn with_patience(self, patience: Duration) -> Client {
+        Client { agent: agent(patience), ..self }
     }
 
     /// The same with a token, which is said with everything that is asked.
@@ -151,6 +152,14 @@ impl Client {
         }
         answer(url, request.send(body))
     }
+}
+
+fn agent(patience: Duration) -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(patience))
+        .build();
+    config.into()
 }
 
 type Response = ureq::http::Response<ureq::Body>;

@@ -15,6 +15,7 @@ mod core;
 mod data_dir;
 mod demo;
 mod dlq;
+mod doctor;
 mod engine;
 mod exit;
 mod foreign;
@@ -37,6 +38,7 @@ mod replay;
 mod restore;
 mod rules_file;
 mod servers;
+mod settings;
 mod signals;
 mod stores;
 mod submit;
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         cli::Command::Latency(args) => reads::latency::latency(&args),
         cli::Command::Alerts(args) => reads::alerts::alerts(&args),
         cli::Command::Submit(args) => submit::run(&args),
+        cli::Command::Doctor(args) => doctor::run(&args),
         cli::Command::Replay(args) => replay::run(&args),
         cli::Command::Loadgen(args) => loadgen::run(&args),
         cli::Command::Verify(args) => verify::run(&args),

@@ -35,7 +35,31 @@ pub(crate) struct Urls {
     mongodb_url: Option<String>,
 }
 
+/// The URLs that are given, as they are.
+pub(crate) struct Named {
+    pub(crate) rabbitmq: Option<String>,
+    pub(crate) postgres: Option<String>,
+    pub(crate) redis: Option<String>,
+    pub(crate) mongodb: Option<String>,
+}
+
+impl Named {
+    pub(crate) fn any(&self) -> bool {
+        let Named { rabbitmq, postgres, redis, mongodb } = self;
+        [rabbitmq, postgres, redis, mongodb].into_iter().any(Option::is_some)
+    }
+}
+
 impl Urls {
+    pub(crate) fn named(&self) -> Named {
+        Named {
+            rabbitmq: given(&self.rabbitmq_url, "RABBITMQ_URL"),
+            postgres: given(&self.postgres_url, "POSTGRES_URL"),
+            redis: given(&self.redis_url, "REDIS_URL"),
+            mongodb: given(&self.mongodb_url, "MONGODB_URL"),
+        }
+    }
+
     pub(crate) fn rabbitmq(&self) -> anyhow::Result<amqp::Url> {
         let url = needed(&self.rabbitmq_url, "RABBITMQ_URL", "--rabbitmq-url")?;
         url.parse().context("--rabbitmq-url")

@@ -42,10 +42,16 @@ pub(crate) struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// The file that a variable names.
-    Secret { variable: String, path: PathBuf },
+    Secret {
+        variable: String,
+        path: PathBuf,
+    },
     /// Another name of the variable.
     Variable(String),
-    Config { path: PathBuf, line: usize },
+    Config {
+        path: PathBuf,
+        line: usize,
+    },
 }
 
 /// The origins of values, by command, as `dlq list`, and option.
@@ -210,7 +216,8 @@ impl Layers<'_> {
         let names = [own.clone(), variable(name)];
         let other = (names[1] != own).then(|| (self.env)(&names[1])).flatten();
         // What OBSERVATORY_WORKER says is for the option that has it as its own.
-        if let Some(value) = other.filter(|_| secret(arg)).and_then(|value| value.into_string().ok())
+        if let Some(value) =
+            other.filter(|_| secret(arg)).and_then(|value| value.into_string().ok())
         {
             return Ok(Some((vec![value], Origin::Variable(names[1].clone()))));
         }
@@ -236,15 +243,20 @@ impl Layers<'_> {
         let Some(file) = &self.settings.file else { return Ok(None) };
         let flag = matches!(arg.get_action(), ArgAction::SetTrue);
         if flag && !matches!(entry.values.as_slice(), [one] if one == "true" || one == "false") {
-            return Err(Error::Value { place: file.at(entry.line), key: name.to_owned(), wants: "true or false" });
+            return Err(Error::Value {
+                place: file.at(entry.line),
+                key: name.to_owned(),
+                wants: "true or false",
+            });
         }
         if entry.values.len() != 1 && !matches!(arg.get_action(), ArgAction::Append) {
-            return Err(Error::Value { place: file.at(entry.line), key: name.to_owned(), wants: "one value" });
+            return Err(Error::Value {
+                place: file.at(entry.line),
+                key: name.to_owned(),
+                wants: "one value",
+            });
         }
         let origin = Origin::Config { path: file.path.clone(), line: entry.line };
         Ok(Some((entry.values.clone(), origin)))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -43,6 +43,7 @@ mod audit;
 mod columns;
 mod lock;
 mod migrate;
+mod probe;
 mod read;
 mod recover;
 mod server;
@@ -51,6 +52,7 @@ mod spill;
 mod write;
 
 pub use audit::{JobRow, MinuteNumbers, Standing, Tables};
+pub use probe::{Probe, probe};
 pub use read::Reader;
 pub use spill::Spilled;
 

@@ -8,7 +8,8 @@ pub(crate) fn masked(secret: &str) -> String {
     let Some((scheme, rest)) = secret.split_once("://") else {
         return if secret.is_empty() { String::new() } else { MASK.to_owned() };
     };
-    let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
+    let (rest, query) =
+        rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
     // The host begins after the last @: a password may have one, though it should not.
     let place = match rest.rsplit_once('@') {
         Some((user, place)) => match user.split_once(':') {
@@ -42,7 +43,10 @@ mod tests {
             ("postgres://ada@db/jobs", "postgres://ada@db/jobs"),
             ("postgres://ada:s3cret@s3cret@db/jobs", "postgres://ada:***@db/jobs"),
             ("redis://:s3cret@here", "redis://:***@here"),
-            ("mongodb://a/?replicaSet=rs0&password=s3cret", "mongodb://a/?replicaSet=rs0&password=***"),
+            (
+                "mongodb://a/?replicaSet=rs0&password=s3cret",
+                "mongodb://a/?replicaSet=rs0&password=***",
+            ),
             ("s3cret", "***"),
             ("", ""),
         ] {
