@@ -7,6 +7,7 @@ use sinks::{mongo, redis, store};
 
 use crate::client;
 use crate::servers::Missing;
+use crate::settings;
 
 /// The command line asks for what can not be.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +74,12 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             client::Error::Status { .. } | client::Error::Unreadable { .. } => None,
         };
     }
-    if cause.is::<amqp::UrlError>() || cause.is::<Missing>() || cause.is::<Usage>() {
+    if cause.is::<amqp::UrlError>()
+        || cause.is::<Missing>()
+        || cause.is::<Usage>()
+        || cause.is::<settings::Error>()
+        || cause.is::<clap::Error>()
+    {
         return Some(USAGE);
     }
     if cause.is::<Late>() {

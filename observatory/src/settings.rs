@@ -69,6 +69,16 @@ impl Origins {
     }
 }
 
+impl Origin {
+    /// What it is, in a word.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Origin::Secret { .. } | Origin::Variable(_) => "env",
+            Origin::Config { .. } => "file",
+        }
+    }
+}
+
 impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -260,3 +270,6 @@ impl Layers<'_> {
         Ok(Some((entry.values.clone(), origin)))
     }
 }
+
+#[cfg(test)]
+mod tests;
