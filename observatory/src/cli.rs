@@ -102,7 +102,7 @@ const VERSION: &str = concat!(
 
 /// The command line, without what is said outside of it.
 pub(crate) fn command() -> clap::Command {
-    help::with_examples(Cli::command(), "")
+    settings::with_variables(help::with_examples(Cli::command(), ""))
 }
 
 /// Reads the command line on top of what is said outside of it. What can not be read, or is a

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::Command;
 use clap_complete::Shell;
 
 use crate::cli;
@@ -30,7 +31,7 @@ pub(crate) struct Man {
 }
 
 pub(crate) fn man(args: &Man) -> anyhow::Result<ExitCode> {
-    let command = cli::command();
+    let command = examples_last(cli::command());
     let Some(folder) = &args.dir else {
         let mut page = Vec::new();
         clap_mangen::Man::new(command).render(&mut page).context("cannot write the page")?;
@@ -40,6 +41,12 @@ pub(crate) fn man(args: &Man) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(folder).with_context(place)?;
     clap_mangen::generate_to(command, folder).with_context(place)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A manual page has no place for examples before anything else.
+fn examples_last(command: Command) -> Command {
+    let examples = command.get_before_help().map(ToString::to_string);
+    command.after_help(examples.unwrap_or_default()).mut_subcommands(examples_last)
 }
 
 fn print(text: Vec<u8>) -> anyhow::Result<ExitCode> {

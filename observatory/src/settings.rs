@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgAction, Command};
 
 mod error;
@@ -107,6 +108,23 @@ pub(crate) fn secret(arg: &Arg) -> bool {
     arg.is_hide_env_values_set()
 }
 
+/// A command each of whose options has a variable, and those below it.
+///
+/// An option without a value is on by any of the usual words for it.
+pub(crate) fn with_variables(command: Command) -> Command {
+    let command = command.mut_args(|arg| {
+        let arg = match (name_of(&arg).map(variable), arg.get_env()) {
+            (Some(variable), None) => arg.env(variable),
+            _ => arg,
+        };
+        match arg.get_action() {
+            ArgAction::SetTrue => arg.value_parser(BoolishValueParser::new()),
+            _ => arg,
+        }
+    });
+    command.mut_subcommands(with_variables)
+}
+
 impl Settings {
     /// Reads the file that was named, which must be there, or the one at its usual place, which
     /// need not. An empty name is for none.
@@ -193,10 +211,6 @@ impl Layers<'_> {
     }
 
     fn default(&mut self, arg: Arg, name: &str, tables: &[&Table], path: &str) -> Arg {
-        let arg = match arg.get_env() {
-            Some(_) => arg,
-            None => arg.env(variable(name)),
-        };
         match self.find(&arg, name, tables) {
             Ok(Some((values, origin))) => {
                 self.origins.0.insert((path.to_owned(), name.to_owned()), origin);

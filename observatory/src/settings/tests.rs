@@ -34,7 +34,7 @@ impl Case<'_> {
         let file = File::parse(PathBuf::from("config.toml"), self.file)?;
         let env: BTreeMap<_, _> = self.env.iter().copied().collect();
         let env = |name: &str| env.get(name).map(OsString::from);
-        Settings { file: Some(file) }.layered(program(), &env)
+        Settings { file: Some(file) }.layered(with_variables(program()), &env)
     }
 
     /// The values of an option when this is run, as text.
