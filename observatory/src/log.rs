@@ -1,9 +1,9 @@
 //! What the process says about itself, on standard error.
 
-use std::io::IsTerminal;
-
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+
+use crate::paint;
 
 /// Starts logging; `OBSERVATORY_LOG` chooses what, as in `debug` or `info,pipeline=trace`.
 pub(crate) fn start() {
@@ -32,7 +32,7 @@ fn start_at(level: LevelFilter) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(paint::on(&std::io::stderr()))
         .with_target(false)
         // Who reads it may have gone; that must not stop the service.
         .log_internal_errors(false)

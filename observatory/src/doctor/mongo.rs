@@ -3,7 +3,7 @@
 use sinks::mongo::{Error, Probe, probe};
 use tokio::time::timeout;
 
-use super::check::{Checks, Verdict, place, start};
+use super::check::{Checks, Verdict, place, start, word};
 use super::redis::told;
 use super::{ALL, LIMIT, at_least, clock};
 
@@ -51,6 +51,7 @@ fn judge(checks: &mut Checks, url: &str, found: &Probe) {
     checks.pass(ID, "it lets us in");
     at_least(checks, VERSION, &found.version, NEEDED, "mongodb-org-server");
     let (host, port) = place(url, 27017);
+    let host = word(&host);
     let mongosh = |what: &str| Some(format!("mongosh --host {host} --port {port} --eval '{what}'"));
     match &found.replica_set {
         Some(name) if found.primary => checks.pass(REPLICAS, name.clone()),

@@ -42,7 +42,7 @@ fn judge(checks: &mut Checks, url: &str, found: &Probe) {
             checks.fail(
                 ID,
                 "it stands in for another, and takes no writes",
-                "pg_ctlcluster promote",
+                "sudo -u postgres psql -c 'SELECT pg_promote()'",
             );
         }
     }

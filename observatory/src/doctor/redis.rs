@@ -3,7 +3,7 @@
 use sinks::redis::{Error, probe};
 use tokio::time::timeout;
 
-use super::check::{Checks, place, start};
+use super::check::{Checks, place, start, word};
 use super::{LIMIT, at_least, clock};
 
 const ID: &str = "redis";
@@ -25,7 +25,7 @@ pub(super) async fn check(url: Option<&str>) -> Checks {
             match found.replica {
                 false => checks.pass(ID, "it lets us in, and runs scripts"),
                 true => {
-                    let fix = format!("redis-cli -h {host} -p {port} replicaof no one");
+                    let fix = format!("redis-cli -h {} -p {port} replicaof no one", word(&host));
                     checks.fail(ID, "it follows another, and takes no writes", fix);
                 }
             }

@@ -168,11 +168,13 @@ pub(super) fn show<A: Answer>(
 /// Draws over what was drawn before, as far as the screen goes.
 fn redraw(out: &mut impl Write, text: &str, first: bool) -> anyhow::Result<()> {
     let (_, height) = crossterm::terminal::size().unwrap_or((80, 24));
-    let mut screen = String::from(if first { "\u{1b}[2J\u{1b}[H" } else { "\u{1b}[H" });
+    // A line that is too long is cut by the terminal: wrapped, it would take the place of another.
+    let mut screen =
+        String::from(if first { "\u{1b}[?7l\u{1b}[2J\u{1b}[H" } else { "\u{1b}[?7l\u{1b}[H" });
     let lines: Vec<_> = text.lines().take(usize::from(height).saturating_sub(1)).collect();
     // Each line ends what was longer before.
     screen.push_str(&lines.join("\u{1b}[K\r\n"));
-    screen.push_str("\u{1b}[K\r\n\u{1b}[J");
+    screen.push_str("\u{1b}[K\r\n\u{1b}[J\u{1b}[?7h");
     said(out.write_all(screen.as_bytes()))
 }
 
