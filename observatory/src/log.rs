@@ -27,7 +27,8 @@ fn start_at(level: LevelFilter) {
         .with_env_var("OBSERVATORY_LOG")
         .from_env_lossy();
     // The client library of RabbitMQ logs whole bodies as warnings, and logins as traces.
-    let quiet = "lapin=error".parse().map(|directive| filter.clone().add_directive(directive));
+    let lapin = if level == LevelFilter::OFF { "lapin=off" } else { "lapin=error" };
+    let quiet = lapin.parse().map(|directive| filter.clone().add_directive(directive));
     let filter = quiet.unwrap_or(filter);
     tracing_subscriber::fmt()
         .with_env_filter(filter)

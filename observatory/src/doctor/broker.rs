@@ -4,7 +4,7 @@
 
 use ingress::amqp::topology::{self, EXCHANGES, QUEUES};
 use ingress::amqp::{self, Fault, FaultKind, Form, Visit};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::check::{Checks, Verdict, place, start, word};
 use super::{ALL, LIMIT, at_least};
@@ -34,6 +34,7 @@ pub(super) async fn check(url: Option<&str>) -> Checks {
             return checks;
         }
     };
+    let by = Instant::now() + ALL;
     let greeting = match amqp::greeting(LIMIT, &url).await {
         Ok(greeting) => greeting,
         Err(fault) => {
@@ -45,7 +46,7 @@ pub(super) async fn check(url: Option<&str>) -> Checks {
     };
     checks.pass(ID, format!("{} at {}", greeting.product, url.address()));
     at_least(&mut checks, VERSION, &greeting.version, NEEDED, "rabbitmq-server");
-    if timeout(ALL - LIMIT, inside(&mut checks, &url, &parts)).await.is_err() {
+    if timeout_at(by, inside(&mut checks, &url, &parts)).await.is_err() {
         checks.fail(ACCESS, "it has stopped to answer", "rabbitmqctl status");
     }
     checks

@@ -5,7 +5,7 @@ use sinks::store::Error;
 use tokio::time::timeout;
 
 use super::check::{Checks, Verdict, place, start, word};
-use super::{LIMIT, clock};
+use super::{ALL, clock};
 
 const ID: &str = "postgresql";
 const VERSION: &str = "postgresql.version";
@@ -21,7 +21,7 @@ pub(super) async fn check(url: Option<&str>) -> Checks {
         checks.skip(&[ID], "not named: --postgres-url or POSTGRES_URL");
         return checks;
     };
-    match timeout(LIMIT, probe(url)).await {
+    match timeout(ALL, probe(url)).await {
         Ok(Ok(found)) => judge(&mut checks, url, &found),
         failed => {
             let (seen, fix) = match failed {
