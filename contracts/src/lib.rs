@@ -14,6 +14,7 @@
 //! release.
 
 mod json;
+mod nearest;
 mod wire;
 
 pub mod answers;
@@ -29,6 +30,7 @@ pub mod view;
 
 pub use decode::{Batch, Reason, Rejection, decode, elements};
 pub use event::{Envelope, Event, EventId, JobId, Kind, State};
+pub use nearest::nearest;
 pub use snapshot::{Delta, Snapshot};
 pub use time::{Micros, TimeError};
 pub use view::JobView;

@@ -10,6 +10,8 @@ mod api;
 mod cluster;
 #[path = "real/crash_points.rs"]
 mod crash_points;
+#[path = "real/doctor.rs"]
+mod doctor;
 #[path = "real/faults.rs"]
 mod faults;
 #[allow(dead_code, reason = "not everyone needs all of it")]

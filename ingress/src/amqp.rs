@@ -25,6 +25,7 @@ mod connection;
 pub mod consumer;
 pub mod dead_letter;
 pub mod events;
+mod greeting;
 pub mod publisher;
 pub mod topology;
 mod url;
@@ -32,6 +33,7 @@ mod visit;
 
 pub use connection::{Fault, FaultKind, Faults, State};
 pub use consumer::Consumer;
+pub use greeting::{Greeting, greeting};
 pub use publisher::{Message, PublishError, Publisher};
 pub use url::{Url, UrlError};
-pub use visit::{Letter, Letters, Visit};
+pub use visit::{Form, Letter, Letters, Visit};

@@ -1,23 +1,48 @@
 //! The command line: roles and tools, exit codes, and how a failure is told.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::settings::{self, Origins, Settings};
 use crate::{
-    api_role, dlq, exit, gate, gateway, loadgen, pipeline_role, replay, rules_cmd, tui_cmd, up,
-    verify, worker,
+    api_role, config_cmd, dlq, doctor, exit, gate, gateway, generated, help, loadgen, paint,
+    pipeline_role, reads, replay, rules_cmd, submit, table, tui_cmd, up, verify, worker,
 };
 
 /// Exact, live answers about background jobs.
 #[derive(Parser)]
-#[command(name = "observatory", version, max_term_width = 100)]
+#[command(name = "observatory", version, long_version = VERSION, max_term_width = 100)]
 pub(crate) struct Cli {
+    /// A config file to read instead of $XDG_CONFIG_HOME/observatory/config.toml; an empty name is
+    /// for none.
+    #[arg(long, env = "OBSERVATORY_CONFIG", global = true, value_name = "FILE")]
+    config: Option<OsString>,
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// When to use colours.
+    #[arg(
+        long,
+        env = "OBSERVATORY_COLOR",
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN"
+    )]
+    pub(crate) color: paint::When,
+}
+
+impl Cli {
+    /// The config file that was named.
+    pub(crate) fn config(&self) -> Option<&Path> {
+        self.config.as_deref().map(Path::new)
+    }
 }
 
 #[derive(Subcommand)]
@@ -34,6 +59,18 @@ pub(crate) enum Command {
     Api(api_role::Args),
     /// Look at jobs in the terminal, live.
     Tui(tui_cmd::Args),
+    /// List jobs.
+    Jobs(reads::jobs::Args),
+    /// Count jobs.
+    Counts(reads::counts::Args),
+    /// Show how long jobs wait and run.
+    Latency(reads::latency::Args),
+    /// Show what the rules have found.
+    Alerts(reads::alerts::Args),
+    /// Submit a job.
+    Submit(submit::Args),
+    /// Check what is needed here, and say how to repair it.
+    Doctor(doctor::Args),
     /// Run a recorded stream of events through the dataflow and print what it comes to.
     Replay(replay::Args),
     /// Check rules, put them in force, and try them on what has happened.
@@ -46,6 +83,76 @@ pub(crate) enum Command {
     Dlq(dlq::Args),
     /// Check that roles and servers work together, by sending a job through all of them.
     Gate(gate::Args),
+    /// Show what the options are set to, and where from.
+    Config(config_cmd::Args),
+    /// Print a script that completes commands in a shell.
+    Completions(generated::Completions),
+    /// Print the manual page, or write those of all commands.
+    Man(generated::Man),
+}
+
+/// What is built here, and of what.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit:  ",
+    env!("BUILD_COMMIT"),
+    "\ntarget:  ",
+    env!("BUILD_TARGET"),
+    "\nprofile: ",
+    env!("BUILD_PROFILE"),
+);
+
+/// The command line, without what is said outside of it.
+pub(crate) fn command() -> clap::Command {
+    settings::with_variables(help::with_examples(Cli::command(), ""))
+}
+
+/// Reads the command line on top of what is said outside of it. What can not be read, or is a
+/// question about the command line itself, is answered, and the exit code given.
+pub(crate) fn read() -> Result<Cli, ExitCode> {
+    // First only where the rest is to be found. A help is printed whatever a config file says.
+    let line = command().ignore_errors(true).try_get_matches();
+    let when = line.as_ref().ok().and_then(|line| line.get_one("color").copied());
+    let when = when.unwrap_or_default();
+    paint::set(when);
+    let command = command().color(paint::of_help(when));
+    let env: settings::Env<'_> = &|name| std::env::var_os(name);
+    let (command, origins) = match line {
+        Ok(line) if !of_itself(&line) => {
+            let named = line.get_one::<OsString>("config");
+            let settings = Settings::read(named.map(Path::new), env);
+            let layered = settings.and_then(|settings| settings.layered(command, env));
+            layered.map_err(|error| fail(&error.into()))?
+        }
+        _ => (command, Origins::default()),
+    };
+    let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| refuse(&error, &origins))
+}
+
+/// Whether it is about the command line itself, so that no config file is needed, nor in the way.
+fn of_itself(line: &clap::ArgMatches) -> bool {
+    match line.subcommand() {
+        Some(("completions" | "man", _)) | None => true,
+        Some(("config", below)) => below.subcommand_name() == Some("schema"),
+        Some(_) => false,
+    }
+}
+
+/// Says what is wrong with the command line, or what was asked about it.
+fn refuse(error: &clap::Error, origins: &Origins) -> ExitCode {
+    // Who reads it may have gone.
+    drop(error.print());
+    let option = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) => option.split([' ', '=']).next(),
+        _ => None,
+    };
+    let option = option.and_then(|option| option.strip_prefix("--"));
+    if let Some(origin) = option.and_then(|option| origins.of_any(option)) {
+        let note = format!("  {} {}", paint::mark("set in:", false), lines(&origin.to_string()));
+        drop(writeln!(io::stderr(), "{note}"));
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 /// How a tool prints its result.
@@ -87,29 +194,34 @@ pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(gone)) {
         return ExitCode::SUCCESS;
     }
-    let mut message = format!("error: {error}");
+    let mut message = format!("{} {}", paint::mark("error:", true), lines(&error.to_string()));
     for cause in error.chain().skip(1) {
-        // Many errors repeat their source in their own text.
-        let cause = cause.to_string();
-        if !message.ends_with(&cause) {
-            message.push_str("\n  cause: ");
-            message.push_str(&cause);
+        // Many errors have their source in their own text.
+        let cause = lines(&cause.to_string());
+        if !message.contains(&cause) {
+            message.push_str(&format!("\n  {} {cause}", paint::mark("cause:", false)));
         }
+    }
+    if let Some(fix) = exit::fix(error) {
+        message.push_str(&format!("\n  {} {fix}", paint::mark("fix:", false)));
     }
     // With standard error gone there is nobody to tell.
     drop(writeln!(io::stderr(), "{message}"));
     exit::code(error)
 }
 
+/// A message, of which any part may be somebody else's text, in its lines.
+fn lines(message: &str) -> String {
+    message.lines().map(table::printable).collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_has_no_contradictions() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! HTTP to our own roles, for the tools.
 
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
+use contracts::view::Problem;
 use serde::de::DeserializeOwned;
 
 /// An answer that takes longer is none: lists and snapshots come within a second.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a stream is read before it is opened anew. Nothing else ends the read of a connection
+/// whose other end is gone without a word; the server says something every 15 s.
+const STREAM: Duration = Duration::from_secs(60);
 
 /// Where a role is; clones share connections.
 #[derive(Clone)]
@@ -44,9 +50,19 @@ impl Answer {
         match status {
             200..300 => serde_json::from_str(&text)
                 .map_err(|error| Error::Unreadable { url, why: error.to_string() }),
-            _ => Err(Error::Status { url, status, text }),
+            _ => Err(Error::Status { url, status, text: told(text) }),
         }
     }
+}
+
+/// What people are told of a problem; of anything else, all that was answered.
+fn told(text: String) -> String {
+    serde_json::from_str::<Problem>(&text).map_or(text, |problem| problem.detail)
+}
+
+/// Reads the address of a server, as the value of an option.
+pub(crate) fn address(url: &str) -> Result<Client, String> {
+    Client::new(url).ok_or_else(|| "write it as http://HOST:PORT".to_owned())
 }
 
 impl Client {
@@ -57,15 +73,17 @@ impl Client {
         if host.is_empty() || host.contains(['/', '@', '?', '#']) {
             return None;
         }
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
-            .build();
-        Some(Client { agent: agent.into(), base, authorization: None })
+        Some(Client { agent: agent(PATIENCE), base, authorization: None })
+    }
+
+    /// The same, for whoever waits no longer than this for an answer.
+    pub(crate) fn with_patience(self, patience: Duration) -> Client {
+        Client { agent: agent(patience), ..self }
     }
 
     /// The same with a token, which is said with everything that is asked.
     pub(crate) fn with_token(self, token: Option<&str>) -> Client {
+        let token = token.filter(|token| !token.is_empty());
         Client { authorization: token.map(|token| format!("Bearer {token}")), ..self }
     }
 
@@ -102,6 +120,31 @@ impl Client {
         answer(url, request.send(text))
     }
 
+    /// The lines of a stream, as they come.
+    pub(crate) fn stream(&self, path: &str) -> Result<impl BufRead + use<>, Error> {
+        let url = format!("{}{path}", self.base);
+        let mut request = self.agent.get(&url).header("accept", "text/event-stream");
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let request = request
+            .config()
+            .timeout_global(None)
+            .timeout_connect(Some(PATIENCE))
+            .timeout_recv_response(Some(PATIENCE))
+            .timeout_recv_body(Some(STREAM))
+            .build();
+        match request.call() {
+            Ok(response) if response.status().as_u16() == 200 => {
+                Ok(BufReader::new(response.into_body().into_reader()))
+            }
+            asked => {
+                let Answer { url, status, text } = answer(url, asked)?;
+                Err(Error::Status { url, status, text: told(text) })
+            }
+        }
+    }
+
     /// Whatever is answered to a POST of JSON with these headers.
     pub(crate) fn post(
         &self,
@@ -119,6 +162,14 @@ impl Client {
         }
         answer(url, request.send(body))
     }
+}
+
+fn agent(patience: Duration) -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(patience))
+        .build();
+    config.into()
 }
 
 type Response = ureq::http::Response<ureq::Body>;

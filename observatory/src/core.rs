@@ -95,7 +95,10 @@ impl Core {
         let watch =
             RulesWatch { reader: stores.reader, engine: inbox.clone(), in_force: yaml, file };
         // It ends with the engine, or with the process.
-        drop(thread("rules", || Ok(watch.run()))?);
+        drop(thread("rules", || {
+            watch.run();
+            Ok(())
+        })?);
         let (groups, received) = mpsc::channel();
         let mut engine = Engine::new(pipeline, msgs, groups, tick, rules, part, metrics.clone());
         engine.suspend(behind);

@@ -7,6 +7,23 @@ use sinks::{mongo, redis, store};
 
 use crate::client;
 use crate::servers::Missing;
+use crate::settings;
+
+/// The command line asks for what can not be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(String);
+
+impl Usage {
+    pub(crate) fn new(what: impl Into<String>) -> Usage {
+        Usage(what.into())
+    }
+}
+
+/// What was waited for has not come.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Late(pub(crate) String);
 
 /// A check's condition is true: what was looked for was found, or differs.
 pub(crate) const CONDITION: u8 = 3;
@@ -51,13 +68,59 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         return match error {
             client::Error::Away { .. } => Some(UNREACHABLE),
             client::Error::Status { status: 401 | 403, .. } => Some(AUTHENTICATION),
+            // What was asked for cannot be asked for.
+            client::Error::Status { status: 400, .. } => Some(USAGE),
+            error if passes(error) => Some(UNREACHABLE),
             client::Error::Status { .. } | client::Error::Unreadable { .. } => None,
         };
     }
-    if cause.is::<amqp::UrlError>() || cause.is::<Missing>() {
+    if cause.is::<amqp::UrlError>()
+        || cause.is::<Missing>()
+        || cause.is::<Usage>()
+        || cause.is::<settings::Error>()
+        || cause.is::<clap::Error>()
+    {
         return Some(USAGE);
     }
+    if cause.is::<Late>() {
+        return Some(UNREACHABLE);
+    }
     cause.downcast_ref::<mongo::Error>().and_then(of_archive)
+}
+
+/// Whether a role may answer the next time.
+pub(crate) fn passes(error: &client::Error) -> bool {
+    match error {
+        client::Error::Away { .. } => true,
+        client::Error::Status { status, .. } => *status == 429 || *status >= 502,
+        client::Error::Unreadable { .. } => false,
+    }
+}
+
+/// What to do about a failure, as a command, where we know one: of the innermost cause.
+pub(crate) fn fix(error: &anyhow::Error) -> Option<String> {
+    error.chain().filter_map(remedy).last()
+}
+
+fn remedy(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    match cause.downcast_ref::<client::Error>() {
+        Some(client::Error::Away { .. }) => {
+            Some("observatory up, or --api URL (OBSERVATORY_API) of where one runs".to_owned())
+        }
+        Some(client::Error::Status { status: 401, .. }) => {
+            Some("export OBSERVATORY_TOKEN=… with a token of its --tokens-file".to_owned())
+        }
+        Some(client::Error::Status { status: 403, .. }) => {
+            Some("export OBSERVATORY_TOKEN=… with a token that may write".to_owned())
+        }
+        Some(_) => None,
+        None => match meaning(cause)? {
+            AUTHENTICATION | UNREACHABLE if !cause.is::<Late>() => {
+                Some("observatory doctor, which says what each server lacks".to_owned())
+            }
+            _ => None,
+        },
+    }
 }
 
 fn of_archive(error: &mongo::Error) -> Option<u8> {

@@ -17,7 +17,7 @@ use anyhow::Context;
 use tokio::runtime::Handle;
 
 use crate::cli::{self, Output};
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::exit;
 use crate::servers::Urls;
 use findings::{Findings, Verdict};
@@ -33,19 +33,19 @@ pub(crate) struct Args {
     urls: Urls,
     /// Where the gateway is.
     #[arg(long, env = "OBSERVATORY_GATEWAY", default_value = "http://127.0.0.1:3000",
-        value_name = "URL", value_parser = client)]
+        value_name = "URL", value_parser = client::address)]
     gateway: Client,
     /// Where the API is.
     #[arg(long, env = "OBSERVATORY_API", default_value = "http://127.0.0.1:8080",
-        value_name = "URL", value_parser = client)]
+        value_name = "URL", value_parser = client::address)]
     api: Client,
     /// Where the pipeline tells its health.
     #[arg(long, env = "OBSERVATORY_PIPELINE", default_value = "http://127.0.0.1:9100",
-        value_name = "URL", value_parser = client)]
+        value_name = "URL", value_parser = client::address)]
     pipeline: Client,
     /// Where the worker tells its health.
     #[arg(long, env = "OBSERVATORY_WORKER", default_value = "http://127.0.0.1:8000",
-        value_name = "URL", value_parser = client)]
+        value_name = "URL", value_parser = client::address)]
     worker: Client,
     /// A token that may write, where gateway and API ask for one.
     #[arg(long, env = "OBSERVATORY_TOKEN", hide_env_values = true)]
@@ -56,10 +56,6 @@ pub(crate) struct Args {
     /// How to print the result: a table for people, JSON for programs.
     #[arg(long, env = "OBSERVATORY_OUTPUT", value_enum, default_value = "table")]
     output: Output,
-}
-
-fn client(url: &str) -> Result<Client, String> {
-    Client::new(url).ok_or_else(|| "write it as http://HOST:PORT".to_owned())
 }
 
 /// When all of it has to be done.

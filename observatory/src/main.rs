@@ -4,22 +4,24 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 mod access;
 mod api_role;
 mod cli;
 mod client;
 mod cluster;
+mod config_cmd;
 mod core;
 mod data_dir;
 mod demo;
 mod dlq;
+mod doctor;
 mod engine;
 mod exit;
 mod foreign;
 mod gate;
 mod gateway;
+mod generated;
+mod help;
 mod http;
 mod intake;
 mod job_lines;
@@ -28,8 +30,10 @@ mod loadgen;
 mod log;
 mod member;
 mod metrics;
+mod paint;
 mod pipeline_role;
 mod queue_worker;
+mod reads;
 mod reference_worker;
 mod replay;
 mod restore;
@@ -37,8 +41,10 @@ mod rules_cmd;
 mod rules_file;
 mod rules_watch;
 mod servers;
+mod settings;
 mod signals;
 mod stores;
+mod submit;
 mod table;
 mod tui_cmd;
 mod up;
@@ -46,20 +52,32 @@ mod verify;
 mod worker;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    let done = match cli.command {
-        cli::Command::Up(args) => up::run(&args),
-        cli::Command::Gateway(args) => gateway::run(&args),
-        cli::Command::Worker(args) => worker::run(&args),
-        cli::Command::Pipeline(args) => pipeline_role::run(&args),
-        cli::Command::Api(args) => api_role::run(&args),
-        cli::Command::Tui(args) => tui_cmd::run(&args),
-        cli::Command::Replay(args) => replay::run(&args),
-        cli::Command::Rules(args) => rules_cmd::run(&args),
-        cli::Command::Loadgen(args) => loadgen::run(&args),
-        cli::Command::Verify(args) => verify::run(&args),
-        cli::Command::Dlq(args) => dlq::run(&args),
-        cli::Command::Gate(args) => gate::run(&args),
+    let cli = match cli::read() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let done = match &cli.command {
+        cli::Command::Up(args) => up::run(args),
+        cli::Command::Gateway(args) => gateway::run(args),
+        cli::Command::Worker(args) => worker::run(args),
+        cli::Command::Pipeline(args) => pipeline_role::run(args),
+        cli::Command::Api(args) => api_role::run(args),
+        cli::Command::Tui(args) => tui_cmd::run(args, cli.color),
+        cli::Command::Jobs(args) => reads::jobs::jobs(args),
+        cli::Command::Counts(args) => reads::counts::counts(args),
+        cli::Command::Latency(args) => reads::latency::latency(args),
+        cli::Command::Alerts(args) => reads::alerts::alerts(args),
+        cli::Command::Submit(args) => submit::run(args),
+        cli::Command::Doctor(args) => doctor::run(args),
+        cli::Command::Replay(args) => replay::run(args),
+        cli::Command::Rules(args) => rules_cmd::run(args),
+        cli::Command::Loadgen(args) => loadgen::run(args),
+        cli::Command::Verify(args) => verify::run(args),
+        cli::Command::Dlq(args) => dlq::run(args),
+        cli::Command::Gate(args) => gate::run(args),
+        cli::Command::Config(args) => config_cmd::run(args, cli.config()),
+        cli::Command::Completions(args) => generated::completions(args),
+        cli::Command::Man(args) => generated::man(args),
     };
     match done {
         Ok(code) => code,

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use contracts::answers;
 
 use crate::cli::{self, Output};
-use crate::client::Client;
+use crate::reads::Server;
 use crate::{exit, rules_file};
 
 mod backtest;
@@ -35,12 +35,8 @@ enum Command {
 #[derive(clap::Args)]
 struct Apply {
     file: PathBuf,
-    /// Where the API is.
-    #[arg(long, env = "OBSERVATORY_API", default_value = "http://127.0.0.1:8080")]
-    api: String,
-    /// What lets us in, where a token is asked for. Rather as a variable: others see our arguments.
-    #[arg(long, env = "OBSERVATORY_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    server: Server,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -69,14 +65,10 @@ fn check(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(exit::CONDITION) })
 }
 
-fn put(Apply { file, api, token }: &Apply) -> anyhow::Result<ExitCode> {
+fn put(Apply { file, server }: &Apply) -> anyhow::Result<ExitCode> {
     // What is wrong is told with its place before anybody is asked.
     let yaml = rules_file::read(file)?.yaml;
-    let Some(client) = Client::new(api) else {
-        bail!("--api is to be like http://127.0.0.1:8080");
-    };
-    let client = client.with_token(token.as_deref().filter(|token| !token.is_empty()));
-    let rules: answers::Rules = client.put("/api/v1/rules", &yaml)?.read()?;
+    let rules: answers::Rules = server.client().put("/api/v1/rules", &yaml)?.read()?;
     let n = rules.rules.len();
     cli::print(&format!("{n} rules are in force from the next second on"))?;
     Ok(ExitCode::SUCCESS)

@@ -35,7 +35,31 @@ pub(crate) struct Urls {
     mongodb_url: Option<String>,
 }
 
+/// The URLs that are given, as they are.
+pub(crate) struct Named {
+    pub(crate) rabbitmq: Option<String>,
+    pub(crate) postgres: Option<String>,
+    pub(crate) redis: Option<String>,
+    pub(crate) mongodb: Option<String>,
+}
+
+impl Named {
+    pub(crate) fn any(&self) -> bool {
+        let Named { rabbitmq, postgres, redis, mongodb } = self;
+        [rabbitmq, postgres, redis, mongodb].into_iter().any(Option::is_some)
+    }
+}
+
 impl Urls {
+    pub(crate) fn named(&self) -> Named {
+        Named {
+            rabbitmq: given(&self.rabbitmq_url),
+            postgres: given(&self.postgres_url),
+            redis: given(&self.redis_url),
+            mongodb: given(&self.mongodb_url),
+        }
+    }
+
     pub(crate) fn rabbitmq(&self) -> anyhow::Result<amqp::Url> {
         let url = needed(&self.rabbitmq_url, "RABBITMQ_URL", "--rabbitmq-url")?;
         url.parse().context("--rabbitmq-url")
@@ -43,7 +67,7 @@ impl Urls {
 
     /// The same, for whoever can do without.
     pub(crate) fn rabbitmq_if_given(&self) -> anyhow::Result<Option<amqp::Url>> {
-        let Some(url) = given(&self.rabbitmq_url, "RABBITMQ_URL") else { return Ok(None) };
+        let Some(url) = given(&self.rabbitmq_url) else { return Ok(None) };
         url.parse().map(Some).context("--rabbitmq-url")
     }
 
@@ -73,8 +97,8 @@ impl Urls {
     pub(crate) fn optional(&self) -> anyhow::Result<Optional> {
         let Urls { postgres_url, redis_url, mongodb_url, .. } = self;
         let broker = self.rabbitmq_if_given()?;
-        let postgres = given(postgres_url, "POSTGRES_URL");
-        let stores = match (postgres, given(mongodb_url, "MONGODB_URL")) {
+        let postgres = given(postgres_url);
+        let stores = match (postgres, given(mongodb_url)) {
             (Some(postgres), Some(mongodb)) => Some((postgres, mongodb)),
             (None, None) => None,
             (Some(_), None) => bail!(
@@ -84,19 +108,18 @@ impl Urls {
                 "MongoDB keeps events alone: give --postgres-url too, or neither for the embedded store"
             ),
         };
-        Ok(Optional { broker, stores, redis: given(redis_url, "REDIS_URL") })
+        Ok(Optional { broker, stores, redis: given(redis_url) })
     }
 }
 
 fn needed(url: &Option<String>, variable: &str, flag: &str) -> anyhow::Result<String> {
     let missing = || Missing { flag: flag.to_owned(), variable: variable.to_owned() };
-    given(url, variable).ok_or_else(|| missing().into())
+    given(url).ok_or_else(|| missing().into())
 }
 
-/// A URL by its flag, its plain variable, or the variable that every option has.
-fn given(url: &Option<String>, variable: &str) -> Option<String> {
-    let prefixed = || std::env::var(format!("OBSERVATORY_{variable}")).ok();
-    url.clone().or_else(prefixed).filter(|url| !url.is_empty())
+/// A URL, wherever it was given; an empty one is none.
+fn given(url: &Option<String>) -> Option<String> {
+    url.clone().filter(|url| !url.is_empty())
 }
 
 /// How long a role that also reads waits for the broker before it is ready without.

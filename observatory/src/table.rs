@@ -6,6 +6,8 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use contracts::State;
 use contracts::snapshot::{LatencyRow, Snapshot, Window};
 
+use crate::paint;
+
 /// The snapshot as a few tables; latencies of the window `all`.
 pub(crate) fn snapshot(snapshot: &Snapshot) -> String {
     let mut parts = Vec::new();
@@ -38,6 +40,10 @@ pub(crate) fn snapshot(snapshot: &Snapshot) -> String {
 pub(crate) fn table(header: &[&str], left: usize) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    match paint::on(&std::io::stdout()) {
+        true => table.enforce_styling(),
+        false => table.force_no_tty(),
+    };
     table.set_header(header);
     for (i, column) in table.column_iter_mut().enumerate() {
         if i >= left {
@@ -114,5 +120,5 @@ fn alerts(snapshot: &Snapshot) -> String {
 
 /// Text of a producer's, with what could steer a terminal made visible.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    tui::printable(text, false)
 }

@@ -3,12 +3,18 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
+use crate::paint::When;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Where the API is.
-    #[arg(long, env = "OBSERVATORY_API", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long = "api",
+        alias = "url",
+        env = "OBSERVATORY_API",
+        default_value = "http://127.0.0.1:8080",
+        value_name = "URL"
+    )]
     url: String,
     /// What lets us in, where a token is asked for. Rather as a variable: others see our arguments.
     #[arg(long, env = "OBSERVATORY_TOKEN", hide_env_values = true)]
@@ -16,24 +22,13 @@ pub(crate) struct Args {
     /// Draw nothing but ASCII, as is done by itself where the locale is not UTF-8.
     #[arg(long)]
     ascii: bool,
-    /// When to use colours.
-    #[arg(long, value_enum, default_value_t = Color::Auto)]
-    color: Color,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Color {
-    /// Unless `NO_COLOR` is set.
-    Auto,
-    Always,
-    Never,
-}
-
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let color = match args.color {
-        Color::Auto => tui::Color::Auto,
-        Color::Always => tui::Color::Always,
-        Color::Never => tui::Color::Never,
+pub(crate) fn run(args: &Args, color: When) -> anyhow::Result<ExitCode> {
+    let color = match color {
+        When::Auto => tui::Color::Auto,
+        When::Always => tui::Color::Always,
+        When::Never => tui::Color::Never,
     };
     tui::run(tui::Options {
         url: args.url.clone(),

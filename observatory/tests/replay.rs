@@ -19,7 +19,7 @@ use flate2::write::GzEncoder;
 use support::crowd::Crowd;
 use support::program::{Run, arg, file, observatory, replay, run, run_on, snapshot};
 use support::script::stream;
-use support::{SECOND, TEN};
+use support::{SECOND, TEN, assert_golden};
 
 /// The recorded streams.
 fn recorded() -> Vec<PathBuf> {
@@ -36,19 +36,6 @@ fn recorded() -> Vec<PathBuf> {
 fn text(name: &str) -> String {
     let path = recorded().into_iter().find(|path| path.ends_with(name)).unwrap();
     std::fs::read_to_string(path).unwrap()
-}
-
-/// Compares with the golden file, or rewrites it.
-#[track_caller]
-fn assert_golden(path: &Path, text: &str) {
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(path, text).unwrap();
-    }
-    let golden = std::fs::read_to_string(path).unwrap_or_default();
-    for (n, (golden, now)) in golden.lines().zip(text.lines()).enumerate() {
-        assert_eq!(now, golden, "{}, line {}", path.display(), n + 1);
-    }
-    assert!(golden == text, "{} is longer, shorter or ends otherwise", path.display());
 }
 
 /// A stream long enough for several blocks of lines, and several ticks.

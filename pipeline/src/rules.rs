@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 pub mod behind;
 pub mod expr;
-pub mod nearest;
 mod template;
 
 pub use expr::Expr;

@@ -11,6 +11,7 @@ pub mod live;
 pub mod merge;
 pub mod mongo;
 pub mod postgres;
+pub mod probe;
 pub mod query;
 pub mod redis;
 pub mod servers;

@@ -40,6 +40,7 @@
 
 mod document;
 mod insert;
+mod probe;
 mod read;
 
 use std::future::Future;
@@ -56,6 +57,7 @@ use tokio::sync::OnceCell;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 
+pub use probe::{Probe, probe};
 pub use read::Bodies;
 
 use crate::commit::{Accepted, SpillRow};
@@ -69,6 +71,9 @@ pub const DATABASE: &str = "observatory";
 
 /// Documents of one insert: fewer cost more round trips, more gain nothing.
 pub const BATCH: usize = 1_000;
+
+/// A server is looked for no longer, unless the URL says otherwise.
+const SELECTION: Duration = Duration::from_secs(5);
 
 /// Who reads waits no longer.
 const READ: Duration = Duration::from_secs(10);
@@ -160,18 +165,23 @@ impl Archive {
     ///
     /// Does not wait for the server: see [`Archive::prepare`].
     pub async fn connect(url: &str) -> Result<Archive, Error> {
+        Archive::connect_within(url, SELECTION).await
+    }
+
+    /// The same, on a server that is to be found within `selection`, unless the URL says otherwise.
+    async fn connect_within(url: &str, selection: Duration) -> Result<Archive, Error> {
         let mut options = match ClientOptions::parse(url).await {
             Ok(options) => options,
             Err(error) => return Err(Error::Url(reason(&error, url))),
         };
-        let short = |given: &mut Option<Duration>, seconds| {
-            given.get_or_insert(Duration::from_secs(seconds));
+        let short = |given: &mut Option<Duration>, limit| {
+            given.get_or_insert(limit);
         };
         // What a call that missed its deadline may still take: a silent server is noticed by the
         // missing answer to a heartbeat, and then what is on the way to it is given up.
-        short(&mut options.connect_timeout, 2);
-        short(&mut options.heartbeat_freq, 2);
-        short(&mut options.server_selection_timeout, 5);
+        short(&mut options.connect_timeout, Duration::from_secs(2));
+        short(&mut options.heartbeat_freq, Duration::from_secs(2));
+        short(&mut options.server_selection_timeout, selection);
         options.app_name.get_or_insert_with(|| "observatory".to_owned());
         let database = options.default_database.clone().unwrap_or_else(|| DATABASE.to_owned());
         // An acknowledged event has to survive an election.

@@ -44,6 +44,7 @@ mod columns;
 mod decide;
 mod lock;
 mod migrate;
+mod probe;
 mod read;
 mod recover;
 mod server;
@@ -52,6 +53,7 @@ mod spill;
 mod write;
 
 pub use audit::{JobRow, MinuteNumbers, Standing, Tables};
+pub use probe::{Probe, probe};
 pub use read::Reader;
 pub use spill::Spilled;
 

@@ -44,6 +44,7 @@
 
 mod error;
 mod fields;
+mod probe;
 mod read;
 mod view;
 mod writer;
@@ -53,6 +54,7 @@ use std::time::Duration;
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
 pub use error::Error;
+pub use probe::{Probe, probe};
 pub use read::{Held, read};
 pub use view::{Change, Standing, View};
 pub use writer::{Follower, Progress, Writer};

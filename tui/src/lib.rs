@@ -54,6 +54,9 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use printable::{fit, hostile, printable};
+pub use stream::Event;
+
 use app::{App, Due};
 use ask::now;
 use hands::Hands;

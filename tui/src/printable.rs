@@ -29,12 +29,14 @@ const REPLACEMENT: char = '\u{fffd}';
 const MAX_LINES: usize = 2_000;
 
 /// The text on one line, whole.
-pub(crate) fn printable(text: &str, ascii: bool) -> String {
+#[must_use]
+pub fn printable(text: &str, ascii: bool) -> String {
     Drawn { chars: text.chars(), marks: MARKS, ascii }.map(|(c, _)| c).collect()
 }
 
 /// The text on one line, cut to `width` cells with a sign that it was.
-pub(crate) fn fit(text: &str, width: usize, ascii: bool) -> String {
+#[must_use]
+pub fn fit(text: &str, width: usize, ascii: bool) -> String {
     let (mut line, mut used, mut before_last) = (String::new(), 0, (0, 0));
     for (c, cells) in (Drawn { chars: text.chars(), marks: MARKS, ascii }) {
         if used + cells > width {
@@ -121,7 +123,9 @@ impl Iterator for Drawn<'_> {
     }
 }
 
-fn hostile(c: char) -> bool {
+/// Whether a terminal would obey a character, or hide it.
+#[must_use]
+pub fn hostile(c: char) -> bool {
     c.is_control()
         || matches!(c,
             // Marks of direction.

@@ -132,17 +132,17 @@ fn read(server: &Server, news: &Sender<Msg>, id: &mut Option<String>) -> Result<
     }
 }
 
-/// An event as its lines come.
+/// An event of a stream, as its lines come.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Event {
-    id: String,
-    name: String,
-    data: String,
+pub struct Event {
+    pub id: String,
+    pub name: String,
+    pub data: String,
 }
 
 impl Event {
     /// Takes a line; the event, if it ends there.
-    fn take(&mut self, line: &str) -> Option<Event> {
+    pub fn take(&mut self, line: &str) -> Option<Event> {
         let line = line.trim_end_matches(['\r', '\n']);
         if line.is_empty() {
             let whole = std::mem::take(self);

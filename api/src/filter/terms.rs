@@ -12,11 +12,10 @@
 //! how to ask for jobs without a queue or worker: `queue:""`. In quotes a backslash makes the next
 //! character itself.
 
-use contracts::State;
+use contracts::{State, nearest};
 use sinks::query::{Facet, Pattern};
 
 use crate::params::listed;
-use pipeline::rules::nearest::nearest;
 
 /// Bytes of `q`, and its terms: what somebody types, and no more than a store should be asked.
 const MAX_BYTES: usize = 1_000;

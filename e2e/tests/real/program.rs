@@ -51,9 +51,11 @@ pub(crate) fn program() -> &'static PathBuf {
 }
 
 /// The program with these arguments, which does not outlive the test.
-fn observatory(arguments: &[&str]) -> Command {
+pub(crate) fn observatory(arguments: &[&str]) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]).arg(program()).args(arguments).env("NO_COLOR", "1");
+    // Whoever runs the tests may have a config file.
+    command.env("OBSERVATORY_CONFIG", "");
     command
 }
 
@@ -94,12 +96,7 @@ impl World {
 
     /// Runs a tool to its end.
     pub(crate) fn tool(&self, arguments: &[&str]) -> Ended {
-        let output = self.command(arguments).output().unwrap();
-        Ended {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        Ended::of(self.command(arguments))
     }
 
     /// Starts a role on a port of its own choice; it need not be ready yet.
@@ -132,6 +129,16 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    /// Runs a command to its end.
+    pub(crate) fn of(mut command: Command) -> Ended {
+        let output = command.output().unwrap();
+        Ended {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// What it printed, which must be JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {

@@ -42,7 +42,9 @@ impl Terminal {
         let mut command = Command::new("tmux");
         // A server of its own, without what its user has configured.
         command.arg("-S").arg(self.folder.path().join("socket")).args(["-f", "/dev/null"]);
-        command.args(arguments).env("LANG", "C.UTF-8").env("LC_ALL", "C.UTF-8").output()
+        command.args(arguments).env("LANG", "C.UTF-8").env("LC_ALL", "C.UTF-8");
+        // Nor what the user has configured for the program.
+        command.env("OBSERVATORY_CONFIG", "").output()
     }
 
     /// Presses keys, by their names in tmux.
@@ -150,4 +152,37 @@ fn a_terminal_shows_that_its_server_is_gone_and_back_and_is_as_it_was_in_the_end
     terminal
         .press(&["clear; stty -a | diff before - && rm before && echo same $((6 * 7))", "Enter"]);
     terminal.shows(&["same 42"]);
+}
+
+#[test]
+fn a_watch_draws_in_its_place_and_no_line_of_it_wraps() {
+    let folder = tempfile::tempdir().unwrap();
+    let role = service(folder.path(), "127.0.0.1:0");
+    let terminal = Terminal::open(60, 20);
+    let program = program().display();
+    terminal.press(&[&format!("{program} jobs --watch --api http://{}", role.address), "Enter"]);
+    terminal.shows(&["0 jobs"]);
+
+    assert_eq!(role.post(&json!({ "type": "bread.bake", "queue": "oven" })).0, 202);
+    terminal.shows(&["1 jobs as of", "COMPLETED"]);
+    let screen = terminal.screen();
+    // What was typed is gone, there is one heading, and the job has one line.
+    assert!(screen.starts_with("1 jobs"), "{screen}");
+    assert_eq!(screen.lines().filter(|line| !line.is_empty()).count(), 6, "{screen}");
+}
+
+#[test]
+fn the_checks_of_the_doctor_are_a_view() {
+    let folder = tempfile::tempdir().unwrap();
+    let role = service(folder.path(), "127.0.0.1:0");
+    let terminal = Terminal::open(120, 40);
+    terminal.start(&role.address);
+    terminal.shows(&["Overview"]);
+    terminal.press(&["7"]);
+    terminal.shows(&[
+        "rabbitmq",
+        "not named: --rabbitmq-url or RABBITMQ_URL",
+        "data-folder",
+        "file-limit",
+    ]);
 }

@@ -62,18 +62,31 @@ pub enum Argument {
 /// Declares all of it; what is there already in this form stays as it is.
 pub async fn declare(channel: &Channel) -> lapin::Result<()> {
     for exchange in EXCHANGES {
-        let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
-        let kind = ExchangeKind::Topic;
-        channel.exchange_declare(exchange.into(), kind, options, FieldTable::default()).await?;
+        declare_exchange(channel, exchange, false).await?;
     }
-    for Queue { name, exchange, binding } in QUEUES {
-        let options = QueueDeclareOptions { durable: true, ..Default::default() };
-        channel.queue_declare(name.into(), options, arguments()).await?;
+    for queue @ Queue { name, exchange, binding } in QUEUES {
+        declare_queue(channel, queue).await?;
         let options = QueueBindOptions::default();
         let (exchange, binding) = (exchange.into(), binding.into());
         channel.queue_bind(name.into(), exchange, binding, options, FieldTable::default()).await?;
     }
     Ok(())
+}
+
+/// Declares an exchange, or, if `passive`, only looks whether there is one of that name.
+pub(super) async fn declare_exchange(
+    channel: &Channel,
+    exchange: &str,
+    passive: bool,
+) -> lapin::Result<()> {
+    let options = ExchangeDeclareOptions { durable: true, passive, ..Default::default() };
+    let kind = ExchangeKind::Topic;
+    channel.exchange_declare(exchange.into(), kind, options, FieldTable::default()).await
+}
+
+pub(super) async fn declare_queue(channel: &Channel, queue: Queue) -> lapin::Result<()> {
+    let options = QueueDeclareOptions { durable: true, ..Default::default() };
+    channel.queue_declare(queue.name.into(), options, arguments()).await.map(drop)
 }
 
 /// The arguments of every queue, in the form in which RabbitMQ's management API shows them.

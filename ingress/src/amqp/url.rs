@@ -46,6 +46,12 @@ impl Url {
         }
     }
 
+    /// Who we are.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.0.authority.userinfo.username
+    }
+
     /// The virtual host.
     #[must_use]
     pub fn vhost(&self) -> &str {

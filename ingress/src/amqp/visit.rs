@@ -8,10 +8,13 @@ use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Acker, Channel, ErrorKind};
+use std::time::Duration;
+
 use tokio::time::timeout;
 
 use super::Url;
 use super::connection::{FAREWELL, Fault, FaultKind, OK, PATIENCE, connect};
+use super::topology::{self, Queue};
 
 /// A connection to a broker.
 pub struct Visit {
@@ -21,11 +24,16 @@ pub struct Visit {
 impl Visit {
     /// Connects; `name` is what the broker shows of us.
     pub async fn begin(url: &Url, name: &str) -> Result<Visit, Fault> {
+        Visit::begin_within(PATIENCE, url, name).await
+    }
+
+    /// The same, for whoever waits no longer than this.
+    pub async fn begin_within(limit: Duration, url: &Url, name: &str) -> Result<Visit, Fault> {
         let silent = || {
             let text = format!("{} does not answer: check the broker", url.address());
             Fault::new(FaultKind::Unreachable, text)
         };
-        let connected = timeout(PATIENCE, connect(url, name)).await;
+        let connected = timeout(limit, connect(url, name)).await;
         Ok(Visit { connection: connected.unwrap_or_else(|_| Err(silent()))? })
     }
 
@@ -41,9 +49,32 @@ impl Visit {
                 let closed = channel.close(OK, "done".into()).await;
                 closed.map(|()| Some(count)).map_err(|error| Fault::during(&error))
             }
-            Err(error) if not_found(&error) => Ok(None),
+            Err(error) if soft(&error, &AMQPSoftError::NOTFOUND) => Ok(None),
             Err(error) => Err(Fault::during(&error)),
         }
+    }
+
+    /// Whether a queue is there in the form in which we declare it.
+    ///
+    /// A broker tells nobody the arguments of a queue, but it refuses to declare it with others. So
+    /// a queue that is there is declared once more, which changes nothing.
+    pub async fn queue(&self, queue: Queue) -> Result<Form, Fault> {
+        if self.depth(queue.name).await?.is_none() {
+            return Ok(Form::Absent);
+        }
+        let channel = self.channel().await?;
+        form(&channel, topology::declare_queue(&channel, queue).await).await
+    }
+
+    /// Whether an exchange is there in the form in which we declare it.
+    pub async fn exchange(&self, name: &str) -> Result<Form, Fault> {
+        let channel = self.channel().await?;
+        match topology::declare_exchange(&channel, name, true).await {
+            Err(error) if soft(&error, &AMQPSoftError::NOTFOUND) => return Ok(Form::Absent),
+            Err(error) => return Err(Fault::during(&error)),
+            Ok(()) => {}
+        }
+        form(&channel, topology::declare_exchange(&channel, name, false).await).await
     }
 
     /// The messages of a queue, to be taken one after another.
@@ -60,6 +91,15 @@ impl Visit {
     async fn channel(&self) -> Result<Channel, Fault> {
         self.connection.create_channel().await.map_err(|error| Fault::during(&error))
     }
+}
+
+/// How something in the broker is, compared with how we declare it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    Absent,
+    AsNeeded,
+    /// Otherwise, and how the broker says so.
+    Other(String),
 }
 
 /// What there is to take of a queue.
@@ -125,12 +165,27 @@ impl Letter {
     }
 }
 
-fn not_found(error: &lapin::Error) -> bool {
+/// Whether the broker closed a channel for this.
+fn soft(error: &lapin::Error, expected: &AMQPSoftError) -> bool {
     match error.kind() {
         ErrorKind::ProtocolError(error) => {
-            matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND))
+            matches!(error.kind(), AMQPErrorKind::Soft(soft) if soft == expected)
         }
         _ => false,
+    }
+}
+
+/// What a declaration of something that is there says of its form.
+async fn form(channel: &Channel, declared: lapin::Result<()>) -> Result<Form, Fault> {
+    match declared {
+        Ok(()) => {
+            let closed = channel.close(OK, "done".into()).await;
+            closed.map(|()| Form::AsNeeded).map_err(|error| Fault::during(&error))
+        }
+        Err(error) if soft(&error, &AMQPSoftError::PRECONDITIONFAILED) => {
+            Ok(Form::Other(error.to_string()))
+        }
+        Err(error) => Err(Fault::during(&error)),
     }
 }
 

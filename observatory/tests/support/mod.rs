@@ -14,6 +14,7 @@ pub(crate) mod program;
 pub(crate) mod script;
 pub(crate) mod service;
 
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use contracts::Micros;
@@ -30,6 +31,19 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn now() -> Micros {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     Micros(i64::try_from(since.as_micros()).unwrap())
+}
+
+/// Compares with the golden file, or rewrites it.
+#[track_caller]
+pub(crate) fn assert_golden(path: &Path, text: &str) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, text).unwrap();
+    }
+    let golden = std::fs::read_to_string(path).unwrap_or_default();
+    for (n, (golden, now)) in golden.lines().zip(text.lines()).enumerate() {
+        assert_eq!(now, golden, "{}, line {}", path.display(), n + 1);
+    }
+    assert!(golden == text, "{} is longer, shorter or ends otherwise", path.display());
 }
 
 /// Between two looks at a condition.

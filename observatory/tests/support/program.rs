@@ -10,13 +10,19 @@ use contracts::Snapshot;
 pub(crate) fn observatory() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_observatory"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("OBSERVATORY_") {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("OBSERVATORY_") || name.ends_with("_URL") || COLOURS.contains(&&*name) {
             command.env_remove(name);
         }
     }
+    // Nor of the config file of whoever runs them.
+    command.env("OBSERVATORY_CONFIG", "");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
+
+/// What has a say in colours.
+const COLOURS: [&str; 3] = ["NO_COLOR", "CLICOLOR_FORCE", "CLICOLOR"];
 
 /// A run that has ended.
 #[derive(Debug, PartialEq)]

@@ -60,7 +60,10 @@ impl Service {
     pub(crate) fn launch(args: &[&str], environment: &[(&str, &str)], log: Log) -> Service {
         let becomes = log;
         let mut command = observatory();
-        command.args(["up", "--listen", "127.0.0.1:0"]).args(args);
+        command.arg("up").args(args);
+        if !args.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         command.envs(environment.iter().copied()).stdout(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());

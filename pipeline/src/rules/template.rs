@@ -11,9 +11,8 @@
 
 use std::collections::BTreeMap;
 
+use contracts::nearest;
 use serde::{Deserialize, Serialize};
-
-use super::nearest::nearest;
 
 /// A text, and what is to be put into it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -37,8 +37,16 @@ pub(super) async fn run(server: &Server) -> Result<(), Error> {
 
 /// Whether the tables are of this program's version; an error if they are of a later one.
 async fn up_to_date(server: &Server, client: &Client) -> Result<bool, Error> {
+    let (theirs, ours) = versions(server, client).await?;
+    if theirs > ours {
+        return Err(Error::Newer { server: server.name(), theirs, ours });
+    }
+    Ok(theirs == ours)
+}
+
+/// The version of the tables that are there, 0 if there are none, and that which this program knows.
+pub(super) async fn versions(server: &Server, client: &Client) -> Result<(i32, i32), Error> {
     let ours = embedded::migrations::runner().get_migrations().iter().map(|m| m.version()).max();
-    let ours = ours.unwrap_or(0);
     let theirs = async {
         let exists = "SELECT to_regclass('refinery_schema_history') IS NOT NULL";
         if !client.query_one(exists, &[]).await?.try_get::<_, bool>(0)? {
@@ -48,10 +56,7 @@ async fn up_to_date(server: &Server, client: &Client) -> Result<bool, Error> {
         client.query_one(version, &[]).await?.try_get(0)
     };
     let theirs: i32 = theirs.await.map_err(|error| server.failed(error))?;
-    if theirs > ours {
-        return Err(Error::Newer { server: server.name(), theirs, ours });
-    }
-    Ok(theirs == ours)
+    Ok((theirs, ours.unwrap_or(0)))
 }
 
 fn failed(server: &Server, error: refinery::Error) -> Error {

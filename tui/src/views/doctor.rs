@@ -1,8 +1,8 @@
 //! What `observatory doctor` finds, and the commands that repair it.
 //!
 //! ```text
-//!   doctor --json ──▶ Vec<Check { id, seen, verdict, fix }> ──▶ rows
-//!                                         Enter, `y` to the question ──▶ sh -c FIX ──▶ Output
+//!   doctor --json --api URL ──▶ Vec<Check { id, seen, verdict, fix }> ──▶ rows
+//!                                                   Enter, `y` to the question ──▶ sh -c FIX ──▶ Output
 //! ```
 
 use std::collections::VecDeque;
@@ -63,7 +63,8 @@ impl Doctor {
 pub(crate) fn run(app: &mut App) {
     if !app.doctor.running {
         app.doctor.running = true;
-        let command = vec![app.program.clone(), "doctor".to_owned(), "--json".to_owned()];
+        let words = ["doctor", "--json", "--api", &app.url].map(str::to_owned);
+        let command = [vec![app.program.clone()], words.to_vec()].concat();
         app.order(Order::Run(Task::Doctor, command));
     }
 }

@@ -1,8 +1,8 @@
 //! Reads expressions: recursive descent, by the grammar above, over bytes that stay in place so
 //! that every fault has one.
 
-use contracts::State;
 use contracts::snapshot::{Measure as Latency, Window};
+use contracts::{State, nearest};
 
 use super::{
     Arithmetic, Comparison, Expr, Label, Matcher, Measure, Number, Op, Pattern, Rate, Reading, Set,
@@ -10,7 +10,6 @@ use super::{
 };
 use crate::distribution::PER_MILLE;
 use crate::rules::duration;
-use crate::rules::nearest::nearest;
 
 /// Byte offset of a fault, and what it is.
 pub(super) type Fault = (usize, String);

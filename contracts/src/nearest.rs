@@ -1,6 +1,7 @@
 //! What somebody who misspelt a name may have meant.
 
 /// The name that is nearest to `given`, if one is near enough to be meant.
+#[must_use]
 pub fn nearest<'a>(given: &str, names: &[&'a str]) -> Option<&'a str> {
     let given = given.to_ascii_lowercase();
     // The rest may not be typed yet.
