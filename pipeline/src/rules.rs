@@ -273,7 +273,7 @@ groups:
         assert!(told("severity: warning", "se-verity: warning").contains("rules[0].labels: `se-"));
         assert!(told("severity: warning", "alertname: a").contains("rules[0].labels: `alertname`"));
         assert!(told("severity: warning", "severity: '{{ $value }}'").contains("no template"));
-        assert!(told("summary: too", "summary: '{{ value }}' #").contains("annotations.summary:"));
+        assert!(told("too many failures", "'{{ value }}'").contains("annotations.summary:"));
         assert!(told("alert: Job", "alert: \"a\\0b\" #").contains("rules[0].alert: "));
     }
 
