@@ -12,11 +12,10 @@ const MARKS = {
   resolved: ["✓", "good", "resolved"],
 };
 
-// The jobs that an alert is about, as far as its labels tell.
-function behind({ labels, alert }) {
-  const { type, queue, worker } = labels;
-  if (type === undefined && queue === undefined && worker === undefined) return jobsAt({});
-  return jobsAt({ type, queue, worker, state: /fail/i.test(alert) ? "FAILED" : undefined });
+// The jobs that an alert is about; one about dead letters or the program leads to them.
+function behind({ jobs, expr = "" }) {
+  if (jobs !== undefined) return jobsAt(Object.fromEntries(new URLSearchParams(jobs)));
+  return expr.startsWith("dead_letters") ? "/ui/letters" : "/ui/dataflow";
 }
 
 // Those that fire before those that are pending, the newest first; those that were resolved come so.
@@ -29,19 +28,20 @@ function mark({ state }) {
 
 const about = ({ labels }) => Object.entries(labels).map(([name, value]) => el("span", { class: "tag" }, `${name} `, el("b", {}, value)));
 const value = (alert) => el("a", { href: behind(alert), title: "The jobs that it is about" }, rounded(alert.value));
+const summary = ({ annotations = {} }) => annotations.summary && el("p", { class: "fine" }, annotations.summary);
 const since = (alert) => time(alert.resolvedAt ?? alert.firedAt ?? alert.activeAt);
 
 // For where there is little room.
 export function alertList(alerts) {
   return el("ul", { class: "alert-list" }, alerts.slice().sort(order).map((alert) => el("li", {},
     el("p", {}, mark(alert), el("strong", {}, alert.alert), el("span", { class: "spring" }, value(alert))),
-    el("p", {}, about(alert), el("small", {}, "since ", since(alert))))));
+    el("p", {}, about(alert), el("small", {}, "since ", since(alert))), summary(alert))));
 }
 
 export function alertRows(alerts) {
   return wide("Alerts", el("table", { class: "alerts" },
     el("thead", {}, el("tr", {}, [["State"], ["Alert"], ["About"], ["Value", "n"], ["Since", "n"]].map(([name, className]) => el("th", { scope: "col", class: className }, name)))),
-    el("tbody", {}, alerts.slice().sort(order).map((alert) => el("tr", {}, el("td", {}, mark(alert)), el("td", {}, alert.alert), el("td", {}, about(alert)),
+    el("tbody", {}, alerts.slice().sort(order).map((alert) => el("tr", {}, el("td", {}, mark(alert)), el("td", {}, alert.alert, summary(alert)), el("td", {}, about(alert)),
       el("td", { class: "n" }, value(alert)), el("td", { class: "n" }, since(alert)))))));
 }
 

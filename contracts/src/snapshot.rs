@@ -239,6 +239,10 @@ pub struct AlertRow {
     /// The texts of its rule, filled in.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// The parameters with which the list shows the jobs that it was about when it began to fire, or
+    /// became pending, and those that came since; absent if it is about something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<String>,
 }
 
 /// Jobs that were retired.

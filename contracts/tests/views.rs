@@ -146,6 +146,7 @@ fn a_snapshot_has_every_key_and_a_delta_only_what_changed() {
             value: 0.12,
             expr: "failure_ratio[5m] > 0.05".into(),
             annotations: [("summary".to_owned(), "12% fail".to_owned())].into(),
+            jobs: Some("state=FAILED&type=email.send".into()),
         }],
         totals: vec![TotalRow { state: State::Completed, job_type: "email.send".into(), jobs: 1 }],
         rejected: [(Reason::BadJson, 1)].into(),

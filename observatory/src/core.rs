@@ -110,6 +110,7 @@ impl Core {
             follower,
             herald,
             metrics,
+            durable: tick,
         };
         let engine = thread("engine", || engine.run().map_err(anyhow::Error::from))?;
         let keeper = thread("store", || keeper.run().map_err(anyhow::Error::from))?;

@@ -27,7 +27,7 @@ use ingress::ledger::Ledger;
 use ingress::submit::{Delivery, Receipt, Submitted};
 use pipeline::aside::{Aside, Heard};
 use pipeline::fact::{Answer, Fact, Input};
-use pipeline::rules::{Order, Rule};
+use pipeline::rules::{Gauge, Order, Rule};
 use pipeline::seal::Sealed;
 use pipeline::worker::{Pipeline, Stopped};
 use pipeline::{Diff, Tick};
@@ -51,6 +51,9 @@ const FULL: usize = 10_000;
 /// Rows are kept so long; an event that occurred before is late. In µs.
 const ROW_RETENTION: Tick = 30 * 24 * 3_600_000_000;
 
+/// µs.
+const SECOND: Tick = 1_000_000;
+
 /// What the engine is told.
 pub(crate) enum Msg {
     Deliver(Delivery),
@@ -63,6 +66,8 @@ pub(crate) enum Msg {
     Suspend(bool),
     /// Judge these rules from now on.
     Rules(Vec<Rule>),
+    /// What the store thread knows of itself, for rules to be judged on.
+    Standing(Vec<Gauge>),
     /// Let what is inside come out, then stop.
     Drain,
 }
@@ -119,6 +124,8 @@ pub(crate) struct Engine {
     orders: Vec<(Order, Diff)>,
     /// The rules that are judged.
     rules: Vec<Rule>,
+    /// What rules are judged on beside jobs.
+    standing: Vec<Gauge>,
     suspended: bool,
     rejected: BTreeMap<Reason, u64>,
     last_tick: Tick,
@@ -153,6 +160,7 @@ impl Engine {
             found: Vec::new(),
             orders: rules.iter().cloned().map(|rule| (rule.into(), 1)).collect(),
             rules,
+            standing: Vec::new(),
             suspended: false,
             rejected: BTreeMap::new(),
             last_tick,
@@ -210,11 +218,12 @@ impl Engine {
     fn handle(&mut self, msg: Msg) {
         match msg {
             Msg::Deliver(delivery) => self.open.push(delivery),
-            Msg::Rejected(reason) => *self.rejected.entry(reason).or_default() += 1,
+            Msg::Rejected(reason) => self.reject(reason),
             Msg::Sealed(sealed) => self.sealed(sealed),
             Msg::Found(found) => self.found.extend(found),
             Msg::Suspend(on) => self.suspend(on),
             Msg::Rules(rules) => self.judge_by(rules),
+            Msg::Standing(standing) => self.stand(standing),
             Msg::Drain => self.draining = true,
         }
     }
@@ -234,6 +243,23 @@ impl Engine {
         let gone = self.rules.drain(..).map(|rule| (Order::from(rule), -1));
         self.orders.extend(gone.chain(come));
         self.rules = rules;
+    }
+
+    /// Counts what was refused, for the store and for rules.
+    fn reject(&mut self, reason: Reason) {
+        *self.rejected.entry(reason).or_default() += 1;
+        // In the second it was in, so that many at once are one element.
+        let at = now() / SECOND * SECOND;
+        self.orders.push((Order::Gauge(Gauge::DeadLetter { reason, at }), 1));
+    }
+
+    fn stand(&mut self, standing: Vec<Gauge>) {
+        if standing != self.standing {
+            let come = standing.iter().cloned().map(|gauge| (Order::Gauge(gauge), 1));
+            let gone = self.standing.drain(..).map(|gauge| (Order::Gauge(gauge), -1));
+            self.orders.extend(gone.chain(come));
+            self.standing = standing;
+        }
     }
 
     /// Closes a tick with all that has come in.

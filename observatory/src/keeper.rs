@@ -8,7 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use contracts::JobId;
+use pipeline::Tick;
 use pipeline::fact::{Answer, Record};
+use pipeline::rules::Gauge;
 use pipeline::worker::Herald;
 use sinks::live::Live;
 use sinks::redis::Follower;
@@ -19,6 +21,9 @@ use crate::metrics::Metrics;
 
 /// Without anything else to write, the frontier is written at this pace.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// Steps in which the lag is told to rules, in µs: a change of it is an update of what they see.
+const LAG_STEP: Tick = 1_000_000;
 
 /// Between two attempts at a commit that the disk refused.
 const RETRY: Duration = Duration::from_secs(1);
@@ -33,6 +38,8 @@ pub(crate) struct Keeper {
     /// Who tells the other processes of a cluster what is durable.
     pub(crate) herald: Option<Herald>,
     pub(crate) metrics: Metrics,
+    /// Everything before is durable.
+    pub(crate) durable: Tick,
 }
 
 impl Keeper {
@@ -69,6 +76,8 @@ impl Keeper {
 
     /// Does some of what can wait, and waits for nothing.
     fn tend(&mut self) -> Result<(), Error> {
+        // The engine waits for us when it stops, not we for it.
+        drop(self.engine.send(Msg::Standing(self.standing())));
         match self.store.tend() {
             Err(error) if error.passes() => {
                 tracing::debug!(%error, "later");
@@ -76,6 +85,22 @@ impl Keeper {
             }
             done => done,
         }
+    }
+
+    /// How far behind what is durable is, and who of those that follow answers.
+    fn standing(&self) -> Vec<Gauge> {
+        let behind = now().saturating_sub(self.durable);
+        let mut gauges = vec![Gauge::Lag(behind / LAG_STEP * LAG_STEP)];
+        let mut store = |name: &str, up| {
+            gauges.push(Gauge::Store { name: name.to_owned(), up });
+        };
+        if let Some(up) = self.store.archive_is_up() {
+            store("mongodb", up);
+        }
+        if let Some(follower) = &self.follower {
+            store("redis", follower.is_connected());
+        }
+        gauges
     }
 
     /// Commits, however long it takes: nothing is settled before.
@@ -132,6 +157,7 @@ impl Keeper {
     fn done(&mut self, group: Group) -> Result<(), Error> {
         let Group { commit, receipts, lookups, durable } = group;
         if commit.sealed.upper > 0 {
+            self.durable = commit.sealed.upper;
             let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
             live.apply(&commit.sealed);
             live.late += commit.told().filter(|accepted| accepted.late).count() as u64;

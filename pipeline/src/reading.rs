@@ -12,6 +12,8 @@ use contracts::snapshot::{
 };
 
 use crate::distribution::{Quantiles, middle};
+use crate::rules::Expr;
+use crate::rules::behind::Behind;
 use crate::seal::Updates;
 use crate::views::alerts::Alert;
 use crate::views::counts::Cell;
@@ -165,10 +167,23 @@ fn throughput_row((&(job_type, window), rates): (&(Facet, Window), &Rates)) -> T
     ThroughputRow { job_type, window, created, finished, failed }
 }
 
+/// How to ask the list for the jobs that an alert has been about since then.
+pub fn jobs_behind(
+    expr: &str,
+    labels: &BTreeMap<String, String>,
+    since: Micros,
+) -> Option<String> {
+    let expr = Expr::parse(expr).ok()?;
+    // The list does not know of latencies, so the value plays no part.
+    Behind::of(&expr, labels, 0.0, since.0).map(|behind| behind.query())
+}
+
 /// An alert as people and stores see it.
 pub fn alert_row(alert: &Alert) -> AlertRow {
     let micros = |tick: Tick| Micros(i64::try_from(tick).unwrap_or(i64::MAX));
+    let since = micros(alert.fired_at.unwrap_or(alert.active_at));
     AlertRow {
+        jobs: jobs_behind(&alert.expr, &alert.labels, since),
         alert: alert.alert.clone(),
         state: alert.state,
         labels: alert.labels.clone(),

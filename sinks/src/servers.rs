@@ -130,6 +130,10 @@ impl store::Store for Servers {
         self.postgres.keep_rules(tick, yaml)
     }
 
+    fn archive_is_up(&self) -> Option<bool> {
+        Some(!self.away)
+    }
+
     /// Brings spilled events to the archive.
     fn tend(&mut self) -> Result<(), Error> {
         if !self.spilled {

@@ -20,6 +20,7 @@ use contracts::{EventId, JobId, JobView, Micros, Reason};
 use pipeline::Tick;
 use pipeline::dataflow::Kept;
 use pipeline::fact::{Input, Record};
+use pipeline::reading::jobs_behind;
 use pipeline::summary::DecodeError;
 use pipeline::views::minutes::MinuteStats;
 
@@ -43,6 +44,12 @@ pub trait Store: Send {
 
     /// Keeps the rules now in force, unless they are those already.
     fn keep_rules(&mut self, tick: Tick, yaml: &str) -> Result<(), Error>;
+
+    /// Whether the archive of events answered when it was last asked; none if it is part of the
+    /// store.
+    fn archive_is_up(&self) -> Option<bool> {
+        None
+    }
 
     /// Does some of what can wait; called about once a second.
     fn tend(&mut self) -> Result<(), Error> {
@@ -191,6 +198,12 @@ pub struct KeptRules {
     /// Who gave them; empty for those given at a start.
     pub applied_by: String,
     pub yaml: String,
+}
+
+/// An alert of the history, with how to ask for the jobs that it was about.
+pub(crate) fn with_jobs(row: AlertRow) -> AlertRow {
+    let since = row.fired_at.unwrap_or(row.active_at);
+    AlertRow { jobs: jobs_behind(&row.expr, &row.labels, since), ..row }
 }
 
 /// Why a store could not be opened, read or written.

@@ -24,6 +24,24 @@ impl Filter {
         Filter { q: q.into(), beside: Vec::new() }
     }
 
+    /// The filter that these parameters of the API say, as far as it is known here.
+    pub(crate) fn of_query(query: &str) -> Filter {
+        let mut filter = Filter::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            filter = match &*name {
+                "q" => {
+                    let space = if filter.q.is_empty() { "" } else { " " };
+                    Filter { q: format!("{}{space}{value}", filter.q), ..filter }
+                }
+                "createdAfter" => filter.since("createdAfter", Micros::parse(&value).ok()),
+                "finishedAfter" => filter.since("finishedAfter", Micros::parse(&value).ok()),
+                "state" | "type" | "queue" => filter.and(&name, &value),
+                _ => filter,
+            };
+        }
+        filter
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.q.is_empty() && self.beside.is_empty()
     }

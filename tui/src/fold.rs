@@ -213,6 +213,7 @@ mod tests {
             value: 1.0,
             expr: String::new(),
             annotations: Labels::new(),
+            jobs: None,
         }
     }
 

@@ -187,6 +187,7 @@ fn alert(alert: &str, state: AlertState) -> AlertRow {
         value: 0.123_456,
         expr: String::new(),
         annotations: Default::default(),
+        jobs: Some("state=FAILED&type=email.send".to_owned()),
     }
 }
 

@@ -92,7 +92,7 @@ fn somebody_goes_through_all_views_and_adds_a_task_in_a_terminal() {
     terminal.shows(&["live", "The states add up to 30, and there are 30 jobs.", "email.send"]);
     for (key, seen) in [
         ("2", "30 jobs match"),
-        ("3", "4 rules"),
+        ("3", "8 rules"),
         ("4", "JobStates"),
         ("5", "Everything that came was accepted"),
         ("6", "Log"),

@@ -24,6 +24,7 @@ use crate::decision::{Acknowledged, Decided, Decision, Silence};
 use crate::query::{Dialect, Query, Sql, Value, one_more};
 use crate::store::{
     self, ArchivedEvent, Error, Failure, Happened, KeptRules, Listed, Span, StepStats, Told,
+    with_jobs,
 };
 
 /// Connections of a reading end and its clones. More reads than cores of the server only take turns.
@@ -229,7 +230,7 @@ impl store::Reader for Reader {
                 let time = |column| {
                     Ok::<_, Fault>(row.try_get::<_, Option<At>>(column)?.map(|at| Micros(at.0)))
                 };
-                Ok::<_, Fault>(AlertRow {
+                Ok::<_, Fault>(with_jobs(AlertRow {
                     alert: row.try_get(0)?,
                     state: AlertState::Resolved,
                     labels: json(row.try_get(1)?)?.unwrap_or_default(),
@@ -239,7 +240,8 @@ impl store::Reader for Reader {
                     value: row.try_get(5)?,
                     expr: row.try_get(6)?,
                     annotations: json(row.try_get(7)?)?.unwrap_or_default(),
-                })
+                    jobs: None,
+                }))
             });
             Ok((frontier, alerts.collect::<Result<_, _>>()?))
         })

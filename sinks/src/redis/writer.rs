@@ -70,6 +70,11 @@ impl Follower {
     pub fn watch(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
     }
+
+    /// Whether Redis answered when it was last asked.
+    pub fn is_connected(&self) -> bool {
+        self.progress.borrow().connected
+    }
 }
 
 /// How far a writer has come.

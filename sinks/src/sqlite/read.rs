@@ -17,7 +17,7 @@ use super::tick;
 use crate::decision::{Acknowledged, Decided, Decision, Silence};
 use crate::query::{Dialect, Query, Sql, Value, one_more};
 use crate::store::{
-    self, ArchivedEvent, Error, Happened, KeptRules, Listed, Span, StepStats, Told,
+    self, ArchivedEvent, Error, Happened, KeptRules, Listed, Span, StepStats, Told, with_jobs,
 };
 
 /// A reading end; not for several threads at once.
@@ -168,7 +168,7 @@ impl store::Reader for Reader {
         let mut rows = statement.query([limit])?;
         let mut alerts = Vec::new();
         while let Some(row) = rows.next()? {
-            alerts.push(AlertRow {
+            alerts.push(with_jobs(AlertRow {
                 alert: row.get(0)?,
                 state: AlertState::Resolved,
                 labels: json(row.get(1)?)?.unwrap_or_default(),
@@ -178,7 +178,8 @@ impl store::Reader for Reader {
                 value: row.get(5)?,
                 expr: row.get(6)?,
                 annotations: json(row.get(7)?)?.unwrap_or_default(),
-            });
+                jobs: None,
+            }));
         }
         Ok((frontier, alerts))
     }

@@ -94,15 +94,9 @@ fn about(row: &AlertRow) -> String {
     labels.collect::<Vec<_>>().join(", ")
 }
 
-/// The jobs that an alert is about, as far as its labels tell.
+/// The jobs that an alert is about; all of them, if it is about something else.
 fn behind(row: &AlertRow) -> Filter {
-    let keys = ["type", "queue", "worker"];
-    let told = keys.iter().filter_map(|key| Some((*key, row.labels.get(*key)?)));
-    let filter = told.fold(Filter::default(), |filter, (key, value)| filter.and(key, value));
-    match !filter.is_empty() && row.alert.to_lowercase().contains("fail") {
-        true => filter.state(State::Failed),
-        false => filter,
-    }
+    row.jobs.as_deref().map(Filter::of_query).unwrap_or_default()
 }
 
 fn alert(app: &App, row: &AlertRow) -> Row {
@@ -119,10 +113,11 @@ fn alert(app: &App, row: &AlertRow) -> Row {
         to: Some(Spot::Jobs(behind(row))),
         copy: format!("{} {} {}", row.alert, row.state, about(row)),
         more: format!(
-            "{} is {} since {since} UTC. Its value is {}.\n{}",
+            "{} is {} since {since} UTC. Its value is {}.\n{}\n{}",
             row.alert,
             row.state,
             rounded(row.value),
+            row.annotations.get("summary").map_or("", String::as_str),
             about(row)
         ),
         event: None,
