@@ -26,9 +26,13 @@ pub(crate) struct Rights {
 /// Servers beside this one, for the paths that pass on what they say.
 #[derive(clap::Args)]
 pub(crate) struct Beside {
-    /// Alertmanager, as http://HOST:9093, for /proxy/alerts.
+    /// Alertmanager, as http://HOST:9093: `up` sends its alerts there, and /proxy/alerts tells what
+    /// it has.
     #[arg(long, env = "OBSERVATORY_ALERTMANAGER_URL", hide_env_values = true, value_name = "URL")]
     alertmanager_url: Option<String>,
+    /// Where people open the page, if not where it listens: links in alerts begin with it.
+    #[arg(long, env = "OBSERVATORY_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
     /// Prometheus, as http://HOST:9090, for /proxy/targets.
     #[arg(long, env = "OBSERVATORY_PROMETHEUS_URL", hide_env_values = true, value_name = "URL")]
     prometheus_url: Option<String>,
@@ -39,6 +43,15 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
+    pub(crate) fn alertmanager(&self) -> Option<&str> {
+        self.alertmanager_url.as_deref()
+    }
+
+    /// Where people open the page that listens on `address`.
+    pub(crate) fn public_url(&self, address: SocketAddr) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("http://{address}"))
+    }
+
     pub(crate) fn neighbours(&self) -> Neighbours {
         Neighbours {
             alertmanager: self.alertmanager_url.clone(),

@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::cluster::{self, Place};
+use crate::delivery::{Delivery, Destination};
 use crate::engine::{self, Engine, GRID, Msg, Part};
 use crate::foreign::Foreign;
 use crate::keeper::Keeper;
@@ -44,6 +45,8 @@ pub(crate) struct Core {
     /// There may be events that we have not been given yet: alerts are judged from when
     /// [`Msg::Suspend`] says so.
     pub(crate) behind: bool,
+    /// Where alerts are sent.
+    pub(crate) alerts: Option<Destination>,
     /// Where the views are shown to other processes.
     pub(crate) redis: Option<String>,
     /// The other processes of the cluster, of which this is the first.
@@ -61,7 +64,8 @@ impl Core {
         msgs: Receiver<Msg>,
         progress: &watch::Sender<Readiness>,
     ) -> anyhow::Result<Ended> {
-        let Core { inbox, live, metrics, n_workers, rules, demo, behind, redis, cluster } = self;
+        let Core { inbox, live, metrics, n_workers, rules, demo, behind, alerts, redis, cluster } =
+            self;
         let Stores { store, recovery, .. } = &mut stores;
         let rules = rules_in_force(&mut **store, rules, recovery.rules.take(), demo)?;
         let RulesFile { path, yaml, rules } = rules;
@@ -91,6 +95,11 @@ impl Core {
         restore(&mut stores, &pipeline, tick, &msgs, &live, told)?;
         let follower = redis.map(|url| follower(&url, generation, &live)).transpose()?;
 
+        if let Some(destination) = alerts {
+            let (_, ceased) = stores.reader.resolved(CEASED)?;
+            let delivery = Delivery::new(destination, Arc::clone(&live), ceased);
+            drop(thread::<()>("alertmanager", || delivery.run())?);
+        }
         let file = path.map(|path| Watched { path, yaml: yaml.clone() });
         let watch =
             RulesWatch { reader: stores.reader, engine: inbox.clone(), in_force: yaml, file };
@@ -117,6 +126,9 @@ impl Core {
         Ok(ended(engine, keeper))
     }
 }
+
+/// Alerts that were resolved last, which Alertmanager may not have heard of.
+const CEASED: usize = 1_000;
 
 /// The rules that the program brings along.
 pub(crate) const DEFAULT_RULES: &str = include_str!("rules/default.yaml");

@@ -12,6 +12,7 @@ mod cluster;
 mod config_cmd;
 mod core;
 mod data_dir;
+mod delivery;
 mod demo;
 mod dlq;
 mod doctor;

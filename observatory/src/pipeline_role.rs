@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 use crate::cluster::{Cluster, Place};
 use crate::core::{Core, OBSERVED};
+use crate::delivery::Destination;
 use crate::engine::{self, GRID, Msg};
 use crate::http::{self, Server};
 use crate::intake;
@@ -48,6 +49,12 @@ pub(crate) struct Args {
     /// Rules to judge, as YAML; kept for later starts.
     #[arg(long, env = "OBSERVATORY_RULES", value_name = "FILE")]
     rules: Option<PathBuf>,
+    /// Where alerts are sent, such as http://localhost:9093.
+    #[arg(long, env = "OBSERVATORY_ALERTMANAGER_URL", value_name = "URL")]
+    alertmanager_url: Option<String>,
+    /// Where people open the page: links in alerts begin with it.
+    #[arg(long, env = "OBSERVATORY_PUBLIC_URL", value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    public_url: String,
     /// Threads that run the dataflow.
     #[arg(long, env = "OBSERVATORY_WORKERS", default_value_t = 1)]
     workers: usize,
@@ -73,6 +80,8 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
     let broker = args.urls.rabbitmq()?;
     let (postgres, redis, mongodb) =
         (args.urls.postgres()?, args.urls.redis()?, args.urls.mongodb()?);
+    let alerts = args.alertmanager_url.as_deref();
+    let alerts = alerts.map(|url| Destination::new(url, &args.public_url)).transpose()?;
     let listener = http::bind(args.listen)?;
     let (readiness, ready) = watch::channel(Readiness::Starting { recovered: 0, of: 0 });
     let metrics = Metrics::new()?;
@@ -100,7 +109,8 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
         }
         place => {
             let cluster = place.map(|place| (place, Arc::clone(&told)));
-            let core = first(args, rules, redis, cluster, inbox.clone(), metrics.clone(), live);
+            let core =
+                first(args, rules, alerts, redis, cluster, inbox.clone(), metrics.clone(), live);
             let (backing, progress) = (Backing::Servers { postgres, archive }, readiness.clone());
             tokio::task::spawn_blocking(move || match backing.open(&progress)? {
                 Some(stores) => core.start(stores, msgs, &progress).map(Some),
@@ -164,6 +174,7 @@ fn dataflow(live: &Arc<RwLock<Live>>) -> Router {
 fn first(
     args: &Args,
     rules: Option<RulesFile>,
+    alerts: Option<Destination>,
     redis: String,
     cluster: Option<(Place, Gone)>,
     inbox: Sender<Msg>,
@@ -178,6 +189,7 @@ fn first(
         rules,
         demo: false,
         behind: true,
+        alerts,
         redis: Some(redis),
         cluster,
     }

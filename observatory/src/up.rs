@@ -30,6 +30,7 @@ use tokio::task::JoinHandle;
 use crate::access;
 use crate::core::{Core, DEFAULT_RULES, DEMO_RULES, OBSERVED};
 use crate::data_dir::{self, DataDir};
+use crate::delivery::Destination;
 use crate::demo;
 use crate::engine::{self, GRID, Msg};
 use crate::http::{self, Server};
@@ -160,6 +161,8 @@ async fn serve(
     let mut server = Server::start(listener, api::router(app));
     tracing::info!("listening on http://{address}");
 
+    let public = args.beside.public_url(address);
+    let alerts = args.beside.alertmanager().map(|url| Destination::new(url, &public)).transpose()?;
     let core = Core {
         inbox: inbox.clone(),
         live,
@@ -168,6 +171,7 @@ async fn serve(
         rules,
         demo: args.demo,
         behind: broker.is_some(),
+        alerts,
         redis,
         cluster: None,
     };

@@ -35,6 +35,11 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// The alerts, as people see them.
+    pub fn alerts(&self) -> Vec<AlertRow> {
+        self.alerts.values().map(alert_row).collect()
+    }
+
     /// Adds updates of the counts.
     pub fn add_counts(&mut self, updates: &Updates<(Cell, Diff)>) {
         // Each update says how many times the pair (cell, n) is there: a cell's new number is
@@ -121,7 +126,7 @@ impl Reading {
         });
         snapshot.throughput.extend(self.throughput.iter().map(throughput_row));
         snapshot.throughput.sort();
-        snapshot.alerts.extend(self.alerts.values().map(alert_row));
+        snapshot.alerts = self.alerts();
         snapshot
     }
 }

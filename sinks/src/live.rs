@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use contracts::snapshot::AlertRow;
 use contracts::{Micros, Reason, Snapshot};
 use pipeline::reading::Reading;
 use pipeline::seal::{Sealed, Updates};
@@ -143,6 +144,11 @@ impl Live {
     /// What moved after that time.
     pub(crate) fn since(&self) -> &Updates<(Cell, Diff)> {
         &self.since
+    }
+
+    /// The alerts at the last grid time.
+    pub fn alerts(&self) -> Vec<AlertRow> {
+        self.on_grid.alerts()
     }
 
     /// All views at the last grid time.
