@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+#[path = "real/alertmanager.rs"]
+mod alertmanager;
 #[path = "real/amqp.rs"]
 mod amqp;
 #[path = "real/api.rs"]
