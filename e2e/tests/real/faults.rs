@@ -36,7 +36,8 @@ fn a_broker_that_is_restarted_and_killed_under_load_costs_no_event() {
             sessions += 1.0;
             let consumes = || pipeline.metric("observatory_broker_sessions_total");
             until("it consumes again", || (consumes()? == sessions).then_some(()));
-            assert_eq!(faults(&pipeline, "lost"), sessions - 1.0);
+            // A broker that is about to go, or to come, may take a connection and drop it at once.
+            assert!(faults(&pipeline, "lost") >= sessions - 1.0);
         }
     }
     world.is_exactly(&api, &load.stop());

@@ -379,7 +379,8 @@ fn programs_that_start_at_once_set_up_the_tables_once() {
             scope.spawn(|| connect(&url));
         }
     });
-    assert_eq!(number(&url, "SELECT count(*) FROM refinery_schema_history"), 1);
+    let twice = "SELECT count(*) - max(version) FROM refinery_schema_history";
+    assert_eq!(number(&url, twice), 0);
 }
 
 #[test]
