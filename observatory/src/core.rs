@@ -23,7 +23,7 @@ use crate::cluster::{self, Place};
 use crate::engine::{self, Engine, GRID, Msg, Part};
 use crate::foreign::Foreign;
 use crate::keeper::Keeper;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::restore::restore;
 use crate::rules_file::{self, RulesFile};
 use crate::rules_watch::{RulesWatch, Watched};
@@ -90,6 +90,9 @@ impl Core {
         };
         restore(&mut stores, &pipeline, tick, &msgs, &live, told)?;
         let follower = redis.map(|url| follower(&url, generation, &live)).transpose()?;
+        if let Some(follower) = &follower {
+            metrics::redis(&metrics.registry, follower.watch(), Arc::clone(&live))?;
+        }
 
         let file = path.map(|path| Watched { path, yaml: yaml.clone() });
         let watch =
