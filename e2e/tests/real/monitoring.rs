@@ -177,7 +177,7 @@ fn every_query_is_understood_and_none_that_should_find_something_comes_back_empt
         ],
     ));
     runtime().block_on(async {
-        Amqp::connect(&world.vhost.url()).await.publish("observatory.events", "no event").await;
+        Amqp::connect(world.vhost.url()).await.publish("observatory.events", "no event").await;
     });
     until("all are scraped", || {
         load(&gateway);
