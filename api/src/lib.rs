@@ -31,6 +31,7 @@ mod page;
 mod params;
 mod predecessor;
 mod problem;
+mod pulled;
 mod readers;
 mod reads;
 mod routes;
@@ -64,6 +65,7 @@ pub use access::{Access, BadTokens, Scope, Tokens};
 pub use dataflow::view as dataflow_view;
 pub use detail::tell;
 pub use neighbours::Neighbours;
+pub use pulled::{About, Told, pull};
 pub use readers::Readers;
 pub use routes::policies;
 pub use server::{listen, serve};
@@ -165,6 +167,8 @@ impl Hosts {
 /// If the registry already has metrics under the API's names: one registry, one router.
 pub fn router(app: App) -> Router {
     let api = Api::new(app);
+    let App { metrics, views, clock, .. } = &api.app;
+    registered(api.metrics.of_reader(metrics, views, clock, &api.stream));
     bounded(routes::router(routes::all(), &api), api)
 }
 
@@ -222,13 +226,23 @@ pub fn dataflow_router(dataflow: impl Fn() -> Dataflow + Clone + Send + Sync + '
 }
 
 /// What every role answers: whether it lives, whether it is ready, and its metrics.
+///
+/// # Panics
+///
+/// As [`router`].
 pub fn health_router(ready: watch::Receiver<Readiness>, metrics: prometheus::Registry) -> Router {
+    registered(metrics::readiness(&metrics, ready.clone()));
     Router::new()
         .route("/health", get(health::health))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
         .with_state(Arc::new(health::Health { ready, metrics }))
+}
+
+#[expect(clippy::expect_used, reason = "the names are constants, and registered here only")]
+fn registered<T>(metrics: prometheus::Result<T>) -> T {
+    metrics.expect("metrics are registered once")
 }
 
 /// What the handlers share.
@@ -241,11 +255,10 @@ struct Api {
 }
 
 impl Api {
-    #[expect(clippy::expect_used, reason = "the names are constants, and registered here only")]
     fn new(app: App) -> Arc<Api> {
         let stream = Arc::<Stream>::default();
-        let metrics = Metrics::register(&app.metrics, &app.views, &stream);
-        let metrics = metrics.expect("metrics are registered once");
+        let metrics = registered(Metrics::register(&app.metrics));
+        registered(metrics::readiness(&app.metrics, app.ready.clone()));
         let guard = Guard::new(app.access.clone());
         Arc::new(Api { app, metrics, in_progress: InProgress::default(), stream, guard })
     }

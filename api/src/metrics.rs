@@ -1,26 +1,23 @@
 //! What Prometheus reads.
 //!
 //! Labels are bounded: routes are those of the router, methods those of RFC 9110, job types the
-//! first [`MAX_TYPES`] seen.
+//! first [`MAX_VALUES`] seen, and workers as many with the most jobs.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use contracts::State as JobState;
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use contracts::snapshot::{AlertState, LatencyRow, Window};
+use contracts::{Micros, State as JobState};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+use tokio::sync::watch;
 
-use crate::Views;
+use crate::pulled::{MAX_VALUES, OTHER, pull};
 use crate::stream::Stream;
+use crate::{Readiness, Views};
 
-/// Values of the label `type`; those that come later are counted as [`OTHER`].
-const MAX_TYPES: usize = 200;
-const OTHER: &str = "other";
+type Clock = Arc<dyn Fn() -> Micros + Send + Sync>;
 
 /// Bounds in seconds: from a view in memory to a commit on a slow disk.
 const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
@@ -29,6 +26,7 @@ const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 pub(crate) struct Metrics {
     lagged: IntCounter,
     submitted: IntCounterVec,
+    overflow: IntCounter,
     accepted: IntCounter,
     requests: IntCounterVec,
     durations: HistogramVec,
@@ -36,11 +34,8 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn register(
-        registry: &Registry,
-        views: &Views,
-        stream: &Arc<Stream>,
-    ) -> prometheus::Result<Metrics> {
+    /// What there is wherever jobs are submitted.
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Metrics> {
         let submitted = IntCounterVec::new(
             Opts::new("gateway_jobs_submitted_total", "Valid jobs submitted, by type."),
             &["type"],
@@ -65,14 +60,38 @@ impl Metrics {
         registry.register(Box::new(accepted.clone()))?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(durations.clone()))?;
-        registry.register(Box::new(JobsByState::new(views.clone())?))?;
         let lagged = IntCounter::new(
             "observatory_sse_lagged_total",
             "Streams that were ended because their client was too slow.",
         )?;
-        registry.register(Box::new(lagged.clone()))?;
-        registry.register(Box::new(StreamClients::new(Arc::clone(stream))?))?;
-        Ok(Metrics { lagged, submitted, accepted, requests, durations, types: Mutex::default() })
+        let overflows = IntCounterVec::new(
+            Opts::new(
+                "observatory_label_overflow_total",
+                "Times that a label had too many values, and `other` was counted.",
+            ),
+            &["label"],
+        )?;
+        registry.register(Box::new(overflows.clone()))?;
+        let overflow = overflows.with_label_values(&["type"]);
+        let types = Mutex::default();
+        Ok(Metrics { lagged, submitted, overflow, accepted, requests, durations, types })
+    }
+
+    /// What there is where others read.
+    pub(crate) fn of_reader(
+        &self,
+        registry: &Registry,
+        shown: &Views,
+        clock: &Clock,
+        stream: &Arc<Stream>,
+    ) -> prometheus::Result<()> {
+        registry.register(Box::new(self.lagged.clone()))?;
+        let stream = Arc::clone(stream);
+        let about = [("observatory_sse_clients", "Streams of changes that are open.", &[][..])];
+        pull(registry, &about, move |told| {
+            told.set("observatory_sse_clients", stream.clients() as f64);
+        })?;
+        views(registry, shown.clone(), Arc::clone(clock))
     }
 
     /// A valid job has been submitted.
@@ -80,10 +99,11 @@ impl Metrics {
         let mut types = self.types.lock().unwrap_or_else(PoisonError::into_inner);
         let label = if types.contains(job_type) {
             job_type
-        } else if types.len() < MAX_TYPES {
+        } else if types.len() < MAX_VALUES {
             types.insert(job_type.to_owned());
             job_type
         } else {
+            self.overflow.inc();
             OTHER
         };
         self.submitted.with_label_values(&[label]).inc();
@@ -123,61 +143,109 @@ impl Metrics {
     }
 }
 
-/// Streams that are open: counted where they are, read when asked.
-struct StreamClients {
-    stream: Arc<Stream>,
-    gauge: IntGauge,
-}
-
-impl StreamClients {
-    fn new(stream: Arc<Stream>) -> prometheus::Result<StreamClients> {
-        let gauge = IntGauge::new("observatory_sse_clients", "Streams of changes that are open.")?;
-        Ok(StreamClients { stream, gauge })
-    }
-}
-
-impl Collector for StreamClients {
-    fn desc(&self) -> Vec<&Desc> {
-        self.gauge.desc()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        self.gauge.set(i64::try_from(self.stream.clients()).unwrap_or(i64::MAX));
-        self.gauge.collect()
-    }
-}
-
-/// Jobs not retired, by state: read from the views when asked.
-struct JobsByState {
-    views: Views,
-    gauge: IntGaugeVec,
-    /// Two that ask at once would mix their moments.
-    turn: Mutex<()>,
-}
-
-impl JobsByState {
-    fn new(views: Views) -> prometheus::Result<JobsByState> {
-        let gauge = IntGaugeVec::new(
-            Opts::new("observatory_jobs", "Jobs that are not retired, by state."),
-            &["state"],
-        )?;
-        Ok(JobsByState { views, gauge, turn: Mutex::default() })
-    }
-}
-
-impl Collector for JobsByState {
-    fn desc(&self) -> Vec<&Desc> {
-        self.gauge.desc()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let jobs = self.views.by_state();
-        for state in JobState::ALL {
-            let jobs = jobs.get(&state).copied().unwrap_or_default();
-            let jobs = i64::try_from(jobs).unwrap_or(i64::MAX);
-            self.gauge.with_label_values(&[state.as_str()]).set(jobs);
+/// What the views say, for who reads them. Nothing is told before there are any.
+fn views(registry: &Registry, views: Views, clock: Clock) -> prometheus::Result<()> {
+    let about = [
+        ("observatory_jobs", "Jobs that are not retired, by state.", &["state"][..]),
+        ("observatory_running_jobs", "Jobs that a worker executes.", &["worker"]),
+        ("observatory_workers", "Workers that execute a job.", &[]),
+        (
+            "observatory_workers_unlisted",
+            "Of those, the ones that are counted as `other` and have no series.",
+            &[],
+        ),
+        (
+            "observatory_views_behind_seconds",
+            "How far what readers are shown is behind the clock: the way of a tick, be it empty, \
+             through dataflow, store and, where views are a copy, Redis.",
+            &[],
+        ),
+        ("observatory_skewed_jobs", "Jobs with a latency that came out negative.", &[]),
+        ("observatory_alerts", "Alerts of the rules on jobs, by state.", &["state"]),
+        (
+            "observatory_job_latency_seconds",
+            "Latency of the jobs of the last five minutes, by its measure and percentile.",
+            &["measure", "percentile"],
+        ),
+    ];
+    pull(registry, &about, move |told| {
+        let (as_of, cube) = views.cube();
+        if as_of <= Micros(0) {
+            return;
         }
-        self.gauge.collect()
+        let behind = (clock().0 - as_of.0).max(0) as f64 / 1e6;
+        told.set("observatory_views_behind_seconds", behind);
+        let mut by_state: BTreeMap<_, u64> =
+            JobState::ALL.into_iter().map(|state| (state.as_str().to_owned(), 0)).collect();
+        let mut running = BTreeMap::new();
+        for ([state, _, _, worker], jobs) in cube {
+            if state == JobState::Executing.as_str() && !worker.is_empty() {
+                *running.entry(worker).or_default() += jobs as f64;
+            }
+            *by_state.entry(state).or_default() += jobs;
+        }
+        for (state, jobs) in by_state {
+            told.set_of("observatory_jobs", &[&state], jobs as f64);
+        }
+        told.set("observatory_workers", running.len() as f64);
+        let unlisted = told.set_all("observatory_running_jobs", running);
+        told.set("observatory_workers_unlisted", unlisted as f64);
+
+        let snapshot = views.snapshot();
+        told.set("observatory_skewed_jobs", snapshot.skewed as f64);
+        for state in AlertState::ALL {
+            let alerts = snapshot.alerts.iter().filter(|alert| alert.state == state).count();
+            told.set_of("observatory_alerts", &[state.as_str()], alerts as f64);
+        }
+        let all = |row: &&LatencyRow| {
+            row.job_type.is_none() && row.queue.is_none() && row.window == Window::M5
+        };
+        for row in snapshot.latency.iter().filter(all) {
+            for (percentile, seconds) in [("50", row.p50), ("95", row.p95), ("99", row.p99)] {
+                let labels = [row.measure.as_str(), percentile];
+                told.set_of("observatory_job_latency_seconds", &labels, seconds);
+            }
+        }
+    })
+}
+
+/// Whether the role does its work, and if not, why.
+pub(crate) fn readiness(
+    registry: &Registry,
+    ready: watch::Receiver<Readiness>,
+) -> prometheus::Result<()> {
+    const NAME: &str = "observatory_readiness";
+    let about = [(NAME, "1 for the state that the role is in, 0 for others.", &["state"][..])];
+    pull(registry, &about, move |told| {
+        let now = match *ready.borrow() {
+            Readiness::Starting { .. } => "starting",
+            Readiness::Standby => "standby",
+            Readiness::Away(_) => "away",
+            Readiness::Ready => "ready",
+            Readiness::Draining => "draining",
+        };
+        for state in ["starting", "standby", "away", "ready", "draining"] {
+            told.set_of(NAME, &[state], f64::from(u8::from(state == now)));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_beyond_the_bound_are_counted_together_and_that_is_counted() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).unwrap();
+        for n in 0..MAX_VALUES + 5 {
+            metrics.submitted(&format!("type-{n}"));
+        }
+        metrics.submitted("type-0");
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        assert_eq!(text.matches("gateway_jobs_submitted_total{").count(), MAX_VALUES + 1);
+        assert!(text.contains("gateway_jobs_submitted_total{type=\"type-0\"} 2\n"), "{text}");
+        assert!(text.contains("gateway_jobs_submitted_total{type=\"other\"} 5\n"), "{text}");
+        assert!(text.contains("observatory_label_overflow_total{label=\"type\"} 5\n"), "{text}");
     }
 }

@@ -1,6 +1,5 @@
 //! The views that are read: those of this process, or the copy of another's.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use contracts::view::Stats;
@@ -82,26 +81,6 @@ impl Views {
                 (as_of.unwrap_or_default(), cells.collect())
             }
         }
-    }
-
-    /// Jobs by state at the last durable tick, those in memory alone.
-    pub(crate) fn by_state(&self) -> BTreeMap<State, u64> {
-        let mut jobs = BTreeMap::new();
-        match self {
-            Views::Here(live) => {
-                for (cell, n) in read(live).now().cells() {
-                    if let Cell::Live { state, .. } = cell {
-                        *jobs.entry(*state).or_default() += n;
-                    }
-                }
-            }
-            Views::Copy(view) => {
-                for row in view.counts().1 {
-                    *jobs.entry(row.state).or_default() += row.jobs;
-                }
-            }
-        }
-        jobs
     }
 
     /// All-time numbers: the jobs in memory and those retired; and their moment.

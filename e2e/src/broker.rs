@@ -1,4 +1,4 @@
-//! RabbitMQ with its management plugin.
+//! RabbitMQ with its plugins for management and for Prometheus.
 //!
 //! ```text
 //!   epmd ◀── broker (beam): AMQP, management over HTTP, distribution
@@ -11,6 +11,7 @@
 //! [`Vhost`] asks over HTTP.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -29,6 +30,12 @@ impl Broker {
     #[must_use]
     pub fn vhost(&self, name: &str) -> Vhost {
         or_panic(Vhost::create(&self.program.management, self.place.ports[AMQP], name))
+    }
+
+    /// Where Prometheus reads it.
+    #[must_use]
+    pub fn metrics(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.place.ports[METRICS]))
     }
 
     /// Makes it lack memory: it blocks the connections that publish.
@@ -82,6 +89,9 @@ const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const AMQP: usize = 0;
 const HTTP: usize = 1;
 const DISTRIBUTION: usize = 2;
+const METRICS: usize = 3;
+
+const PLUGINS: &str = "[rabbitmq_management,rabbitmq_prometheus].\n";
 
 #[doc(hidden)]
 pub struct RabbitMq {
@@ -91,16 +101,18 @@ pub struct RabbitMq {
 
 impl Program for RabbitMq {
     const NAME: &'static str = "rabbitmq";
-    const N_PORTS: usize = 3;
+    const N_PORTS: usize = 4;
 
     fn prepare(place: &Place) -> Result<Self, Error> {
-        let [amqp, http] = [place.ports[AMQP], place.ports[HTTP]];
+        let [amqp, http, metrics] = [AMQP, HTTP, METRICS].map(|port| place.ports[port]);
         // A limit below what is free would block every publisher; the interval is how old a depth
         // of a queue can be.
         let config = format!(
             "listeners.tcp.1 = 127.0.0.1:{amqp}\n\
              management.tcp.ip = 127.0.0.1\n\
              management.tcp.port = {http}\n\
+             prometheus.tcp.ip = 127.0.0.1\n\
+             prometheus.tcp.port = {metrics}\n\
              vm_memory_high_watermark.absolute = 1GB\n\
              disk_free_limit.absolute = 50MB\n\
              collect_statistics_interval = 250\n\
@@ -111,7 +123,7 @@ impl Program for RabbitMq {
         let cookie = place.path(".erlang.cookie");
         let write = || {
             fs::write(place.path("rabbitmq.conf"), config)?;
-            fs::write(place.path("enabled_plugins"), "[rabbitmq_management].\n")?;
+            fs::write(place.path("enabled_plugins"), PLUGINS)?;
             fs::write(place.path("env.conf"), "")?;
             fs::write(&cookie, format!("c{}", fastrand::u64(..)))?;
             fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;

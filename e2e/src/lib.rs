@@ -1,5 +1,5 @@
-//! Real servers for tests: RabbitMQ, PostgreSQL, Redis and MongoDB, and Chromium, private to one
-//! process.
+//! Real servers for tests: RabbitMQ, PostgreSQL, Redis and MongoDB, Prometheus and Alertmanager,
+//! and Chromium, private to one process.
 //!
 //! ```text
 //!   test ──▶ Servers::shared() ──▶ one broker      ──▶ a vhost of its own
@@ -38,6 +38,7 @@ mod mongo;
 mod ports;
 mod postgres;
 mod processes;
+mod prometheus;
 mod redis;
 mod server;
 mod servers;
@@ -51,6 +52,7 @@ pub use kept::kept;
 pub use management::{Queue, Vhost};
 pub use mongo::Mongo;
 pub use postgres::Postgres;
+pub use prometheus::{Alertmanager, Prometheus};
 pub use redis::Redis;
 pub use server::{Program, Server};
 pub use servers::Servers;

@@ -27,7 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const ATTEMPTS: usize = 5;
 
 /// How servers say that a port is taken.
-const TAKEN: [&str; 3] = ["Address already in use", "eaddrinuse", "in use by another node"];
+const TAKEN: [&str; 4] =
+    ["Address already in use", "address already in use", "eaddrinuse", "in use by another node"];
 
 /// Where a server is.
 pub struct Place {

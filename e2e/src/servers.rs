@@ -1,5 +1,6 @@
 //! The servers that all tests of a process share.
 
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::thread;
 
@@ -38,6 +39,13 @@ impl Servers {
     #[must_use]
     pub fn vhost(&self, name: &str) -> Vhost {
         or_panic(self.broker.get_or_init(Broker::try_start).as_ref()).vhost(name)
+    }
+
+    /// Where Prometheus reads the broker.
+    #[track_caller]
+    #[must_use]
+    pub fn broker_metrics(&self) -> SocketAddr {
+        or_panic(self.broker.get_or_init(Broker::try_start).as_ref()).metrics()
     }
 
     /// The URL of a new database of PostgreSQL.

@@ -31,6 +31,8 @@ mod kills;
 mod leftovers;
 #[path = "real/mongo.rs"]
 mod mongo;
+#[path = "real/monitoring.rs"]
+mod monitoring;
 #[path = "real/order.rs"]
 mod order;
 #[path = "real/page.rs"]

@@ -24,7 +24,7 @@ use crate::delivery::{Delivery, Destination};
 use crate::engine::{self, Engine, GRID, Msg, Part};
 use crate::foreign::Foreign;
 use crate::keeper::Keeper;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::restore::restore;
 use crate::rules_file::{self, RulesFile};
 use crate::rules_watch::{RulesWatch, Watched};
@@ -94,6 +94,9 @@ impl Core {
         };
         restore(&mut stores, &pipeline, tick, &msgs, &live, told)?;
         let follower = redis.map(|url| follower(&url, generation, &live)).transpose()?;
+        if let Some(follower) = &follower {
+            metrics::redis(&metrics.registry, follower.watch(), Arc::clone(&live))?;
+        }
 
         if let Some(destination) = alerts {
             let (_, ceased) = stores.reader.resolved(CEASED)?;

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use crate::access;
 use crate::engine::{self, GRID};
 use crate::http::{self, Server};
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::servers::{self, Urls};
 use crate::signals::Signals;
 
@@ -58,6 +58,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     let address = listener.local_addr().context("the socket has no address")?;
     let metrics = Metrics::new()?;
     let publisher = Publisher::start(amqp::publisher::Config::new(broker, "observatory gateway"));
+    metrics::publisher(&metrics.registry, Arc::clone(publisher.counters()))?;
     let (readiness, ready) = watch::channel(Readiness::Away("the broker"));
     tokio::spawn(servers::follow_broker(publisher.state(), readiness.clone()));
     let submitter = Submitter::to_broker(publisher);

@@ -25,13 +25,18 @@ pub(crate) fn start(
     let mut consumer = amqp::consumer::Config::new(broker, name);
     consumer.prefetch = prefetch.unwrap_or(consumer.prefetch);
     let (delivered, rejected) = (inbox.clone(), inbox.clone());
+    metrics::publisher(&metrics.registry, Arc::clone(publisher.counters()))?;
+    let dead_letters = metrics.dead_letters.clone();
     let events = Events::start(
         consumer,
         publisher,
         || Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX)),
         // Without an engine the process is about to end, and all of it comes again.
         move |delivery| drop(delivered.send(Msg::Deliver(delivery))),
-        move |reason| drop(rejected.send(Msg::Rejected(reason))),
+        move |reason| {
+            dead_letters.with_label_values(&[reason.as_str()]).inc();
+            drop(rejected.send(Msg::Rejected(reason)));
+        },
     );
     metrics::consumer(&metrics.registry, Arc::clone(events.status()))?;
     tokio::spawn(follow(events.current(), inbox.clone()));

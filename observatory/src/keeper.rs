@@ -12,11 +12,12 @@ use pipeline::Tick;
 use pipeline::fact::{Answer, Record};
 use pipeline::rules::Gauge;
 use pipeline::worker::Herald;
+use sinks::commit::Commit;
 use sinks::live::Live;
 use sinks::redis::Follower;
-use sinks::store::{Archived, Error, Store};
+use sinks::store::{Archived, Error, Sink, Store};
 
-use crate::engine::{Group, Msg, now};
+use crate::engine::{Group, Msg, clock, now};
 use crate::metrics::Metrics;
 
 /// Without anything else to write, the frontier is written at this pace.
@@ -94,8 +95,9 @@ impl Keeper {
         let mut store = |name: &str, up| {
             gauges.push(Gauge::Store { name: name.to_owned(), up });
         };
-        if let Some(up) = self.store.archive_is_up() {
-            store("mongodb", up);
+        // Of what gates everything nothing could be shown while it is away.
+        for sink in self.store.sinks().iter().filter(|sink| sink.name == "mongodb") {
+            store(sink.name, !sink.away);
         }
         if let Some(follower) = &self.follower {
             store("redis", follower.is_connected());
@@ -111,9 +113,12 @@ impl Keeper {
         }
         loop {
             let started = Instant::now();
-            match self.store.commit(&group.commit) {
+            let committed = self.store.commit(&group.commit);
+            let took = committed.is_ok().then(|| started.elapsed());
+            self.metrics.sink(Sink { name: "store", away: took.is_none(), took });
+            self.store.sinks().into_iter().for_each(|sink| self.metrics.sink(sink));
+            match committed {
                 Ok(archived) => {
-                    self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
                     self.count(group, archived);
                     if archived.conflicting > 0 {
                         let n = archived.conflicting;
@@ -151,6 +156,20 @@ impl Keeper {
             let lag = now().saturating_sub(first.tick) as f64 / 1e6;
             self.metrics.frontier_lag_seconds.observe(lag);
         }
+        for (reason, n) in &group.commit.rejected {
+            self.metrics.rejected.with_label_values(&[reason.as_str()]).inc_by(*n);
+        }
+    }
+
+    /// Observes how long events took from where they happened to where they are shown.
+    fn shown(&self, commit: &Commit) {
+        let now = clock();
+        let delays = self.metrics.event_to_view_seconds.local();
+        for accepted in commit.events.iter().filter(|accepted| !accepted.late) {
+            // A producer's clock may be ahead of ours.
+            let delay = now.0.saturating_sub(accepted.event.fact.at).max(0);
+            delays.observe(delay as f64 / 1e6);
+        }
     }
 
     /// What follows from the group being durable.
@@ -162,10 +181,11 @@ impl Keeper {
             live.apply(&commit.sealed);
             live.late += commit.told().filter(|accepted| accepted.late).count() as u64;
             live.last_event = live.last_event.max(commit.last_event().map(contracts::Micros));
-            for (reason, n) in commit.rejected {
+            for (&reason, n) in &commit.rejected {
                 *live.rejected.entry(reason).or_default() += n;
             }
             drop(live);
+            self.shown(&commit);
             if let Some(follower) = &mut self.follower {
                 follower.offer(&commit.sealed);
             }

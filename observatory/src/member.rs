@@ -22,7 +22,7 @@ use pipeline::worker::{Out, Pipeline};
 use sinks::mongo::Archive;
 use sinks::postgres::Postgres;
 use sinks::servers::Outpost;
-use sinks::store::Error;
+use sinks::store::{Error, Sink};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -117,7 +117,10 @@ impl Settler {
     /// Archives events, however long it takes.
     fn keep(&mut self, group: &Group) -> Result<(), Error> {
         loop {
-            match self.outpost.keep(&group.commit.events) {
+            let kept = self.outpost.keep(&group.commit.events);
+            let away = self.outpost.archive_is_away();
+            self.metrics.sink(Sink { name: "mongodb", away, took: None });
+            match kept {
                 Ok(archived) => {
                     self.metrics.archived(archived);
                     return Ok(());

@@ -30,7 +30,7 @@ use crate::engine::{self, GRID, Msg};
 use crate::http::{self, Server};
 use crate::intake;
 use crate::member::Member;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::rules_file::{self, RulesFile};
 use crate::servers::Urls;
 use crate::signals::Signals;
@@ -86,6 +86,7 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
     let (readiness, ready) = watch::channel(Readiness::Starting { recovered: 0, of: 0 });
     let metrics = Metrics::new()?;
     let live = Arc::new(RwLock::new(Live::new(GRID.as_micros() as u64)));
+    metrics::pipeline(&metrics.registry, Arc::clone(&live))?;
     let router = api::health_router(ready, metrics.registry.clone()).merge(dataflow(&live));
     tracing::info!("health and metrics on http://{}", listener.local_addr()?);
     let mut server = Server::start(listener, router);

@@ -35,7 +35,7 @@ use crate::demo;
 use crate::engine::{self, GRID, Msg};
 use crate::http::{self, Server};
 use crate::intake;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::queue_worker::QueueWorker;
 use crate::reference_worker::{Habits, PLACES, ReferenceWorker};
 use crate::rules_file::{self, RulesFile};
@@ -131,6 +131,7 @@ async fn serve(
     let (readiness, ready) = watch::channel(Readiness::Starting { recovered: 0, of: 0 });
     let live = Arc::new(RwLock::new(Live::new(GRID.as_micros() as u64)));
     let metrics = Metrics::new()?;
+    metrics::pipeline(&metrics.registry, Arc::clone(&live))?;
     let (submitter, connected) = match &broker {
         Some(broker) => servers::submitter(broker.clone(), NAME),
         None => (to_engine(inbox.clone()), tokio::spawn(async {})),

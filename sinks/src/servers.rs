@@ -33,7 +33,9 @@ use crate::decision::{Acknowledged, Decided, Decision, Silence};
 use crate::mongo::{self, Archive};
 use crate::postgres::{self, Writer};
 use crate::query::Query;
-use crate::store::{self, Archived, Error, Happened, KeptRules, Listed, Recovery, Span, Told};
+use crate::store::{
+    self, Archived, Error, Happened, KeptRules, Listed, Recovery, Sink, Span, Told,
+};
 
 /// How long the archive is given; then its events are spilled.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -55,13 +57,18 @@ pub struct Servers {
     away: bool,
     /// There may be events in the spill table.
     spilled: bool,
+    /// How long PostgreSQL and MongoDB took for their parts of the last commit.
+    took: [Option<Duration>; 2],
+    /// PostgreSQL did not take the last commit.
+    refused: bool,
 }
 
 impl Servers {
     /// Both servers; calls block on `runtime`, and so must not come from one of its threads.
     pub fn new(postgres: Writer, archive: Archive, runtime: Handle) -> Servers {
         // What an earlier run has spilled is not known.
-        Servers { postgres, archive, runtime, away: false, spilled: true }
+        let (spilled, took) = (true, [None; 2]);
+        Servers { postgres, archive, runtime, away: false, spilled, took, refused: false }
     }
 
     /// Whether the archive did not answer when it was last asked.
@@ -76,19 +83,35 @@ impl Servers {
     ) -> (Result<Archived, mongo::Error>, Result<(), Error>) {
         let (archive, runtime) = (&self.archive, &self.runtime);
         let postgres = &mut self.postgres;
-        std::thread::scope(|scope| {
+        let began = Instant::now();
+        let (archived, committed, took) = std::thread::scope(|scope| {
             let insert = scope.spawn(move || {
                 crash::point("archive");
                 let archived = runtime.block_on(archive.insert(&commit.events, PATIENCE));
+                let took = began.elapsed();
                 crash::point("archived");
-                archived
+                (archived, took)
             });
             let committed = postgres.commit_with_spill(commit, &[]).map(drop);
+            let of_postgres = began.elapsed();
             crash::point("committed");
             // A panic there is one here.
-            let archived = insert.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            (archived, committed)
-        })
+            let (archived, of_archive) =
+                insert.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (archived, committed, [of_postgres, of_archive])
+        });
+        self.took = took.map(Some);
+        self.refused = committed.is_err();
+        (archived, committed)
+    }
+
+    /// Commits without the archive.
+    fn commit_alone(&mut self, commit: &Commit, spill: &[SpillRow]) -> Result<Archived, Error> {
+        let began = Instant::now();
+        let committed = self.postgres.commit_with_spill(commit, spill);
+        self.took = [Some(began.elapsed()), None];
+        self.refused = committed.is_err();
+        committed
     }
 }
 
@@ -103,7 +126,7 @@ impl store::Store for Servers {
 
     fn commit(&mut self, commit: &Commit) -> Result<Archived, Error> {
         if commit.events.is_empty() {
-            return self.postgres.commit_with_spill(commit, &[]);
+            return self.commit_alone(commit, &[]);
         }
         if !self.away {
             let (archived, committed) = self.side_by_side(commit);
@@ -118,7 +141,7 @@ impl store::Store for Servers {
         }
         let rows: Vec<SpillRow> = commit.events.iter().map(SpillRow::of).collect();
         self.spilled = true;
-        self.postgres.commit_with_spill(commit, &rows)?;
+        self.commit_alone(commit, &rows)?;
         Ok(Archived { new: rows.len() as u64, ..Archived::default() })
     }
 
@@ -130,8 +153,12 @@ impl store::Store for Servers {
         self.postgres.keep_rules(tick, yaml)
     }
 
-    fn archive_is_up(&self) -> Option<bool> {
-        Some(!self.away)
+    fn sinks(&self) -> Vec<Sink> {
+        let [postgres, archive] = self.took;
+        vec![
+            Sink { name: "postgresql", away: self.refused, took: postgres },
+            Sink { name: "mongodb", away: self.away, took: archive },
+        ]
     }
 
     /// Brings spilled events to the archive.
@@ -178,6 +205,11 @@ impl Outpost {
     /// `spill` is for events that the archive does not take; calls block, as those of [`Servers`].
     pub fn new(spill: Writer, archive: Archive, runtime: Handle) -> Outpost {
         Outpost { spill, archive, runtime, away: None }
+    }
+
+    /// Whether the archive did not answer when it was last asked.
+    pub fn archive_is_away(&self) -> bool {
+        self.away.is_some()
     }
 
     /// Makes `events` durable, in the archive or until it has them.

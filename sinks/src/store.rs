@@ -14,6 +14,7 @@
 //! The calls block: a store is driven from a thread of its own, readers from blocking threads.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use contracts::snapshot::AlertRow;
 use contracts::{EventId, JobId, JobView, Micros, Reason};
@@ -45,16 +46,25 @@ pub trait Store: Send {
     /// Keeps the rules now in force, unless they are those already.
     fn keep_rules(&mut self, tick: Tick, yaml: &str) -> Result<(), Error>;
 
-    /// Whether the archive of events answered when it was last asked; none if it is part of the
-    /// store.
-    fn archive_is_up(&self) -> Option<bool> {
-        None
-    }
-
     /// Does some of what can wait; called about once a second.
     fn tend(&mut self) -> Result<(), Error> {
         Ok(())
     }
+
+    /// How the servers behind it are doing, if there are any.
+    fn sinks(&self) -> Vec<Sink> {
+        Vec::new()
+    }
+}
+
+/// How a server behind a store is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sink {
+    pub name: &'static str,
+    /// It did not answer when it was last asked.
+    pub away: bool,
+    /// How long its part of the last commit took; none if it had none.
+    pub took: Option<Duration>,
 }
 
 /// A reading end.

