@@ -56,7 +56,9 @@ impl Destination {
             // The client that we send with has no TLS; a link may lead anywhere.
             let link = flag == "--public-url" && url.starts_with("https://");
             if !(http || link) {
-                bail!("{flag} {url} is no address of a server; write it like http://localhost:9093");
+                bail!(
+                    "{flag} {url} is no address of a server; write it like http://localhost:9093"
+                );
             }
         }
         let bare = |url: &str| url.trim_end_matches('/').to_owned();
@@ -197,7 +199,9 @@ mod tests {
         let row = AlertRow {
             alert: "Failing".to_owned(),
             state: AlertState::Firing,
-            labels: [("type", "a"), ("queue", "")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            labels: [("type", "a"), ("queue", "")]
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .into(),
             active_at: at("2026-11-21T10:00:00Z"),
             fired_at: Some(at("2026-11-21T10:02:00Z")),
             resolved_at: None,

@@ -53,7 +53,12 @@ pub(crate) struct Args {
     #[arg(long, env = "OBSERVATORY_ALERTMANAGER_URL", value_name = "URL")]
     alertmanager_url: Option<String>,
     /// Where people open the page: links in alerts begin with it.
-    #[arg(long, env = "OBSERVATORY_PUBLIC_URL", value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        env = "OBSERVATORY_PUBLIC_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
     public_url: String,
     /// Threads that run the dataflow.
     #[arg(long, env = "OBSERVATORY_WORKERS", default_value_t = 1)]
@@ -80,8 +85,6 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
     let broker = args.urls.rabbitmq()?;
     let (postgres, redis, mongodb) =
         (args.urls.postgres()?, args.urls.redis()?, args.urls.mongodb()?);
-    let alerts = args.alertmanager_url.as_deref();
-    let alerts = alerts.map(|url| Destination::new(url, &args.public_url)).transpose()?;
     let listener = http::bind(args.listen)?;
     let (readiness, ready) = watch::channel(Readiness::Starting { recovered: 0, of: 0 });
     let metrics = Metrics::new()?;
@@ -110,8 +113,7 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
         }
         place => {
             let cluster = place.map(|place| (place, Arc::clone(&told)));
-            let core =
-                first(args, rules, alerts, redis, cluster, inbox.clone(), metrics.clone(), live);
+            let core = first(args, rules, redis, cluster, inbox.clone(), metrics.clone(), live)?;
             let (backing, progress) = (Backing::Servers { postgres, archive }, readiness.clone());
             tokio::task::spawn_blocking(move || match backing.open(&progress)? {
                 Some(stores) => core.start(stores, msgs, &progress).map(Some),
@@ -175,14 +177,15 @@ fn dataflow(live: &Arc<RwLock<Live>>) -> Router {
 fn first(
     args: &Args,
     rules: Option<RulesFile>,
-    alerts: Option<Destination>,
     redis: String,
     cluster: Option<(Place, Gone)>,
     inbox: Sender<Msg>,
     metrics: Metrics,
     live: Arc<RwLock<Live>>,
-) -> Core {
-    Core {
+) -> anyhow::Result<Core> {
+    let alerts = args.alertmanager_url.as_deref();
+    let alerts = alerts.map(|url| Destination::new(url, &args.public_url)).transpose()?;
+    Ok(Core {
         inbox,
         live,
         metrics,
@@ -193,7 +196,7 @@ fn first(
         alerts,
         redis: Some(redis),
         cluster,
-    }
+    })
 }
 
 fn lost_process(process: usize) -> anyhow::Error {

@@ -163,7 +163,8 @@ async fn serve(
     tracing::info!("listening on http://{address}");
 
     let public = args.beside.public_url(address);
-    let alerts = args.beside.alertmanager().map(|url| Destination::new(url, &public)).transpose()?;
+    let alerts =
+        args.beside.alertmanager().map(|url| Destination::new(url, &public)).transpose()?;
     let core = Core {
         inbox: inbox.clone(),
         live,

@@ -173,11 +173,7 @@ fn throughput_row((&(job_type, window), rates): (&(Facet, Window), &Rates)) -> T
 }
 
 /// How to ask the list for the jobs that an alert has been about since then.
-pub fn jobs_behind(
-    expr: &str,
-    labels: &BTreeMap<String, String>,
-    since: Micros,
-) -> Option<String> {
+pub fn jobs_behind(expr: &str, labels: &BTreeMap<String, String>, since: Micros) -> Option<String> {
     let expr = Expr::parse(expr).ok()?;
     // The list does not know of latencies, so the value plays no part.
     Behind::of(&expr, labels, 0.0, since.0).map(|behind| behind.query())

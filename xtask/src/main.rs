@@ -77,7 +77,9 @@ fn bench() -> anyhow::Result<()> {
     cargo(&["bench", "--locked", "--package", "pipeline"], &[])?;
     install::servers()?;
     let example = ["run", "--release", "--locked", "--package", "e2e", "--example"];
-    ["speed", "page", "terminal"].iter().try_for_each(|name| cargo(&[&example[..], &[name]].concat(), &[]))
+    ["speed", "page", "terminal"]
+        .iter()
+        .try_for_each(|name| cargo(&[&example[..], &[name]].concat(), &[]))
 }
 
 fn lint() -> anyhow::Result<()> {

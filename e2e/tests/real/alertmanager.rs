@@ -58,9 +58,8 @@ fn done(role: &Role, job: &str) {
 fn an_alert_fires_arrives_and_resolves() {
     let alertmanager = Alertmanager::start();
     let (role, _folder, job) = cooking(&alertmanager);
-    let alerts = until("the alert arrives", || {
-        held(&alertmanager).filter(|alerts| !alerts.is_empty())
-    });
+    let alerts =
+        until("the alert arrives", || held(&alertmanager).filter(|alerts| !alerts.is_empty()));
     let [alert] = &alerts[..] else { panic!("{alerts:?}") };
     let labels = json!({ "alertname": "Cooking", "severity": "page", "state": "EXECUTING",
                          "type": "soup.cook" });
@@ -76,9 +75,7 @@ fn an_alert_fires_arrives_and_resolves() {
     assert_eq!(at(&alert["startsAt"]), at(&ours["alerts"][0]["firedAt"]));
 
     done(&role, &job);
-    until("it has ended there, too", || {
-        held(&alertmanager).filter(Vec::is_empty)
-    });
+    until("it has ended there, too", || held(&alertmanager).filter(Vec::is_empty));
 }
 
 #[test]
@@ -100,9 +97,7 @@ fn an_alertmanager_that_was_away_has_every_episode_once_and_with_its_start() {
         role.log().contains("alertmanager does not take our alerts").then_some(())
     });
     alertmanager.restart();
-    let alerts = until("both are there", || {
-        held(&alertmanager).filter(|alerts| alerts.len() == 2)
-    });
+    let alerts = until("both are there", || held(&alertmanager).filter(|alerts| alerts.len() == 2));
     let soup = alerts.iter().find(|alert| alert["labels"]["type"] == "soup.cook").unwrap();
     assert_eq!(soup["startsAt"], began);
 

@@ -1,7 +1,6 @@
 //! Alerts: those that are pending or fire, those that were resolved, and the rules that judge.
 
 use contracts::answers::{self, RuleView};
-use contracts::event::State;
 use contracts::snapshot::{AlertRow, AlertState};
 
 use super::waiting;
