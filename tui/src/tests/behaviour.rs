@@ -295,7 +295,7 @@ fn a_number_leads_to_the_jobs_behind_it_and_esc_leads_back() {
     bench.keys("3");
     bench.frame((80, 24));
     bench.press(KeyCode::Enter);
-    assert_eq!(bench.app.jobs.filter.q, "type:email.send state:FAILED");
+    assert_eq!(bench.app.jobs.filter.q, "state:FAILED type:email.send");
 }
 
 #[test]
