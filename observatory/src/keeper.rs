@@ -3,6 +3,7 @@
 //! While one group is being committed the next gathers, so the slower the disk, the larger the
 //! transactions.
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -113,7 +114,9 @@ impl Keeper {
         }
         loop {
             let started = Instant::now();
+            self.metrics.committing.store(now(), Ordering::Relaxed);
             let committed = self.store.commit(&group.commit);
+            self.metrics.committing.store(0, Ordering::Relaxed);
             let took = committed.is_ok().then(|| started.elapsed());
             self.metrics.sink(Sink { name: "store", away: took.is_none(), took });
             self.store.sinks().into_iter().for_each(|sink| self.metrics.sink(sink));

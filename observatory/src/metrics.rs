@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use api::{About, pull};
@@ -40,6 +40,8 @@ pub(crate) struct Metrics {
     pub(crate) event_to_view_seconds: Histogram,
     commit_seconds: HistogramVec,
     sink_up: IntGaugeVec,
+    /// Since when a commit is under way, by the clock of the engine; 0 if none is.
+    pub(crate) committing: Arc<AtomicU64>,
     pub(crate) jobs_processed: IntCounter,
     pub(crate) jobs_completed: IntCounter,
     pub(crate) jobs_failed: IntCounter,
@@ -77,6 +79,8 @@ impl Metrics {
         .buckets(exponential_buckets(0.001, 2.0, 26)?);
         let up = Opts::new("observatory_sink_up", "Whether a sink took what it was last sent.");
         process(&registry)?;
+        let committing = Arc::<AtomicU64>::default();
+        pending(&registry, Arc::clone(&committing))?;
         let sizes = HistogramOpts::new("observatory_tick_events", "Events of a tick.")
             .buckets(exponential_buckets(1.0, 4.0, 8)?);
         Ok(Metrics {
@@ -105,6 +109,7 @@ impl Metrics {
             tick_events: register(&registry, Histogram::with_opts(sizes)?)?,
             event_to_view_seconds: register(&registry, Histogram::with_opts(delays)?)?,
             commit_seconds: register(&registry, HistogramVec::new(commits, &["sink"])?)?,
+            committing,
             sink_up: register(&registry, IntGaugeVec::new(up, &["sink"])?)?,
             jobs_processed: counter(
                 "processor_jobs_processed_total",
@@ -285,6 +290,17 @@ pub(crate) fn redis(
         told.set("observatory_redis_writes_total", writes as f64);
         told.set("observatory_redis_rebuilds_total", rebuilds as f64);
         told.set("observatory_redis_dropped_total", dropped as f64);
+    })
+}
+
+/// Shows how long a commit has been under way: a server that stands still refuses nothing.
+fn pending(registry: &Registry, committing: Arc<AtomicU64>) -> Result<(), prometheus::Error> {
+    const NAME: &str = "observatory_commit_pending_seconds";
+    let about: [About; 1] = [(NAME, "How long the commit that is under way has taken.", &[])];
+    pull(registry, &about, move |told| {
+        let began = committing.load(Ordering::Relaxed);
+        let pending = if began > 0 { engine::now().saturating_sub(began) } else { 0 };
+        told.set(NAME, pending as f64 / 1e6);
     })
 }
 

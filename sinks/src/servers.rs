@@ -59,8 +59,8 @@ pub struct Servers {
     spilled: bool,
     /// How long PostgreSQL and MongoDB took for their parts of the last commit.
     took: [Option<Duration>; 2],
-    /// PostgreSQL did not take the last commit.
-    refused: bool,
+    /// PostgreSQL, and MongoDB, did not take their part of the last commit.
+    refused: [bool; 2],
 }
 
 impl Servers {
@@ -68,7 +68,7 @@ impl Servers {
     pub fn new(postgres: Writer, archive: Archive, runtime: Handle) -> Servers {
         // What an earlier run has spilled is not known.
         let (spilled, took) = (true, [None; 2]);
-        Servers { postgres, archive, runtime, away: false, spilled, took, refused: false }
+        Servers { postgres, archive, runtime, away: false, spilled, took, refused: [false; 2] }
     }
 
     /// Whether the archive did not answer when it was last asked.
@@ -101,7 +101,7 @@ impl Servers {
             (archived, committed, [of_postgres, of_archive])
         });
         self.took = took.map(Some);
-        self.refused = committed.is_err();
+        self.refused = [committed.is_err(), archived.is_err()];
         (archived, committed)
     }
 
@@ -110,7 +110,7 @@ impl Servers {
         let began = Instant::now();
         let committed = self.postgres.commit_with_spill(commit, spill);
         self.took = [Some(began.elapsed()), None];
-        self.refused = committed.is_err();
+        self.refused[0] = committed.is_err();
         committed
     }
 }
@@ -154,10 +154,10 @@ impl store::Store for Servers {
     }
 
     fn sinks(&self) -> Vec<Sink> {
-        let [postgres, archive] = self.took;
+        let ([postgres, archive], [refused, unanswered]) = (self.took, self.refused);
         vec![
-            Sink { name: "postgresql", away: self.refused, took: postgres },
-            Sink { name: "mongodb", away: self.away, took: archive },
+            Sink { name: "postgresql", away: refused, took: postgres },
+            Sink { name: "mongodb", away: self.away || unanswered, took: archive },
         ]
     }
 
@@ -172,13 +172,17 @@ impl store::Store for Servers {
                 spilled.into_iter().map(|spilled| (spilled.id, spilled.event)).unzip();
             if rows.is_empty() {
                 self.spilled = false;
+                self.refused[1] = false;
                 if std::mem::take(&mut self.away) {
                     tracing::info!("the archive is back, and has all events");
                 }
                 return Ok(());
             }
             match self.runtime.block_on(self.archive.insert_rows(&rows, PATIENCE)) {
-                Ok(_) => self.away = false,
+                Ok(_) => {
+                    self.away = false;
+                    self.refused[1] = false;
+                }
                 Err(error) => {
                     tracing::debug!(%error, "the archive is still away");
                     self.away = true;

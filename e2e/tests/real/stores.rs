@@ -27,7 +27,7 @@ const ANSWERED: Duration = Duration::from_secs(12);
 /// A pipeline has to have stopped by then.
 const STOPPED: Duration = Duration::from_secs(10);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Store {
     Postgres,
     Redis,
@@ -134,6 +134,28 @@ fn says_what_is_away(api: &Role, outages: &[(Store, Way)]) {
     });
 }
 
+/// What Prometheus is told of the stores is how they are.
+fn measures_what_is_away(pipeline: &Role, outages: &[(Store, Way)]) {
+    let metrics = [
+        (Store::Postgres, r#"observatory_sink_up{sink="postgresql"}"#),
+        (Store::Redis, "observatory_redis_up"),
+        (Store::Mongo, r#"observatory_sink_up{sink="mongodb"}"#),
+    ];
+    for (store, metric) in metrics {
+        let away = outages.iter().any(|(gone, _)| *gone == store);
+        // A store may be away with another that everything waits for, and is then not asked.
+        if away || outages.is_empty() {
+            let up = if away { 0.0 } else { 1.0 };
+            until(metric, || {
+                // One that stands still refuses nothing, and its commit does not end.
+                let pending = pipeline.metric("observatory_commit_pending_seconds")? > 2.0;
+                let hangs = away && store == Store::Postgres && pending;
+                (hangs || pipeline.metric(metric)? == up).then_some(())
+            });
+        }
+    }
+}
+
 /// The pipeline has taken all that had waited.
 fn catches_up(world: &World) {
     until("the backlog is gone", || {
@@ -153,6 +175,7 @@ fn stores_that_go_away_under_load_cost_no_event_and_no_answer() {
         let before = pipeline.resident_bytes();
         own.leaves(outage);
         says_what_is_away(&api, &[outage]);
+        measures_what_is_away(&pipeline, &[outage]);
         holds_on(&own.world, &pipeline, &api);
         if let (Store::Postgres, _) = outage {
             let grown = pipeline.resident_bytes().saturating_sub(before);
@@ -164,9 +187,11 @@ fn stores_that_go_away_under_load_cost_no_event_and_no_answer() {
     let all = [OUTAGES[0], OUTAGES[2], OUTAGES[5]];
     all.iter().for_each(|outage| own.leaves(*outage));
     says_what_is_away(&api, &all);
+    measures_what_is_away(&pipeline, &all);
     holds_on(&own.world, &pipeline, &api);
     all.iter().for_each(|outage| own.comes_back(*outage));
     says_what_is_away(&api, &[]);
+    measures_what_is_away(&pipeline, &[]);
     own.world.is_exactly(&api, &load.stop());
     let seen = onlooker.finish();
     assert!(seen.answers > 100 && seen.compared > 0, "{} and {}", seen.answers, seen.compared);
