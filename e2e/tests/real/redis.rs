@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
+use contracts::Micros;
 use contracts::snapshot::{CountRow, Snapshot};
 use e2e::Redis;
 use pipeline::seal::Sealed;
@@ -59,14 +60,15 @@ impl Process {
         self.counts.lock().unwrap().insert(live.as_of().0, counts);
     }
 
-    /// Looks at `view` all the time: whatever it shows was true at its tick.
+    /// Looks at `view` all the time: whatever it shows was true at its tick, and it takes nothing
+    /// back.
     fn watch(&self, view: &Arc<View>) -> Watch {
         let (snapshots, counts) = (Arc::clone(&self.snapshots), Arc::clone(&self.counts));
         let view = Arc::clone(view);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
-            let mut seen = 0;
+            let (mut seen, mut before) = (0, Micros::default());
             while !stopped.load(Ordering::Acquire) {
                 std::thread::sleep(Duration::from_micros(300));
                 let shown = view.read(|copy| {
@@ -75,6 +77,8 @@ impl Process {
                 let Some((at, on_grid, snapshot, (counted_at, jobs), cells)) = shown else {
                     continue;
                 };
+                assert!(before <= counted_at, "{counted_at} is behind {before}");
+                before = counted_at;
                 assert_eq!(jobs, cells.iter().map(|row| row.jobs).sum::<u64>());
                 assert_eq!(snapshot.jobs, snapshot.counts.iter().map(|row| row.jobs).sum::<u64>());
                 let snapshots = snapshots.lock().unwrap();
@@ -185,6 +189,27 @@ async fn whatever_a_view_shows_was_true_at_its_tick() {
         drop(process.follower);
         process.writer.await.unwrap().unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_read_anew_takes_nothing_back() {
+    let server = Redis::start();
+    let url = server.url();
+    let mut process = Process::start(&url, 1, 11);
+    let view = Arc::new(View::open(&url).unwrap());
+    let watch = process.watch(&view);
+    for n in 0..300 {
+        process.batch();
+        if n % 10 == 0 {
+            // All connections but the one that says so.
+            let mut kill = redis::cmd("CLIENT");
+            kill.arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes");
+            kill.query::<i64>(&mut client(&url)).unwrap();
+        }
+        pause(2).await;
+    }
+    process.shown_by(&view);
+    assert!(watch.end() > 100);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -172,10 +172,22 @@ async fn round(client: &Client, shared: &Shared, away: &mut bool) -> Result<(), 
     if std::mem::take(away) {
         tracing::info!("redis is back");
     }
-    let Some(copy) = folded(hash)? else {
+    let Some(mut copy) = folded(hash)? else {
         sleep(RETRY).await;
         return Ok(());
     };
+    // What has been shown is not taken back: the hash is of a grid time, and the entries behind it are
+    // folded in first.
+    while shared.at().is_some_and(|shown| {
+        shown.generation == copy.at().generation && shown.tick > copy.at().tick
+    }) {
+        let Some(reply) = next(&mut connection, copy.at()).await? else { break };
+        for id in reply.keys.into_iter().flat_map(|key| key.ids) {
+            if !copy.fold(entry(&id)?) {
+                return Ok(());
+            }
+        }
+    }
     if !shared.replace(copy) {
         // Of a pipeline that has been taken over from; the other will write it anew.
         sleep(RETRY).await;
