@@ -18,9 +18,10 @@ const END_SESSIONS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activi
     WHERE datname = current_database() AND (application_name = 'observatory writer'
         OR pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory'))";
 
-/// Sessions that are in the middle of a transaction.
-const IN_TRANSACTION: &str = "SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
+/// Transactions that have moved the frontier, or are about to. Who only reads keeps nobody waiting.
+const WRITING: &str = "SELECT count(*) FROM pg_locks
+    WHERE relation = 'frontier'::regclass AND mode IN ('RowShareLock', 'RowExclusiveLock')
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
 const TABLES: [&str; 10] = [
     "jobs",
@@ -55,9 +56,9 @@ fn held(world: &World) -> (Vec<String>, BTreeMap<String, String>, usize) {
 /// Has a pipeline stand still outside of any transaction: one that holds the frontier would have
 /// others wait.
 fn freeze(world: &World, pipeline: &Role) {
-    until("it stands still outside of a transaction", || {
+    until("it stands still and writes nothing", || {
         pipeline.signal(Signal::STOP);
-        let client = async || number(&postgres(&world.postgres).await, IN_TRANSACTION).await;
+        let client = async || number(&postgres(&world.postgres).await, WRITING).await;
         let outside = runtime().block_on(client()) == 0;
         if !outside {
             pipeline.signal(Signal::CONT);
