@@ -7,7 +7,7 @@ use axum::http::Uri;
 use axum::{Extension, Json};
 use contracts::answers::{RuleView, Rules, RulesHistory, RulesVersion};
 use pipeline::rules::{Rule, Template};
-use sinks::decision::{Decision, What};
+use sinks::store::KeptRules;
 
 use crate::Api;
 use crate::access::Who;
@@ -42,10 +42,15 @@ pub(crate) async fn apply(
     yaml: String,
 ) -> Result<Json<Rules>, Problem> {
     Params::of(&uri, &[])?;
-    good(&yaml)?;
-    let decision = Decision { at: api.now(), by, what: What::Rules { yaml } };
-    api.app.readers.read(move |reader| reader.decide(&decision)).await?;
-    rules(State(api), Uri::from_static("/")).await
+    if yaml.trim().is_empty() {
+        let detail = "there are no rules in the request; to judge none, put `groups: []`";
+        return Err(Problem::bad_request("bad_rules", detail));
+    }
+    pipeline::rules::parse(&yaml)
+        .map_err(|error| Problem::bad_request("bad_rules", error.to_string()))?;
+    let rules = KeptRules { applied_at: api.now(), applied_by: by, yaml };
+    api.app.readers.read(move |reader| reader.apply_rules(&rules)).await?;
+    self::rules(State(api), Uri::from_static("/")).await
 }
 
 /// The rules that were given, newest first.
@@ -56,7 +61,7 @@ pub(crate) async fn history(
     let params = Params::of(&uri, &["limit"])?;
     let limit = params.limit(VERSIONS, MAX_VERSIONS)?;
     let versions = api.app.readers.read(move |reader| reader.rules_history(limit)).await?;
-    let version = |kept: sinks::store::KeptRules| RulesVersion {
+    let version = |kept: KeptRules| RulesVersion {
         applied_at: kept.applied_at,
         applied_by: kept.applied_by,
         yaml: kept.yaml,
@@ -64,13 +69,7 @@ pub(crate) async fn history(
     Ok(Json(RulesHistory { items: versions.into_iter().map(version).collect() }))
 }
 
-/// Reads rules, or says what is wrong with them and where.
-pub(crate) fn good(yaml: &str) -> Result<Vec<Rule>, Problem> {
-    pipeline::rules::parse(yaml)
-        .map_err(|error| Problem::bad_request("bad_rules", error.to_string()))
-}
-
-pub(crate) fn view(rule: &Rule) -> RuleView {
+fn view(rule: &Rule) -> RuleView {
     let seconds = |micros: u64| micros as f64 / 1e6;
     let text = |(name, text): (&String, &Template)| (name.clone(), text.as_str().to_owned());
     RuleView {

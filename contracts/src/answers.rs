@@ -171,7 +171,7 @@ pub struct RulesHistory {
 #[serde(rename_all = "camelCase")]
 pub struct RulesVersion {
     pub applied_at: Micros,
-    /// The name of a token, an address, or a file; empty for those given at a start.
+    /// The name of a token, an address, or a file.
     pub applied_by: String,
     /// The file, as it was given.
     pub yaml: String,

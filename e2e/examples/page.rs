@@ -10,22 +10,21 @@
 #![expect(clippy::unwrap_used, reason = "a measurement that fails should say where")]
 #![expect(clippy::print_stdout, reason = "the numbers")]
 
-use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::{Handle, Runtime};
 
 #[expect(dead_code, reason = "the tests do more with a page")]
 #[path = "../tests/real/support/browser.rs"]
 mod browser;
+#[allow(dead_code, reason = "not everyone needs all of it")]
 mod released;
 
 use browser::Page;
-use released::{created, program};
+use released::{program, send, until, up};
 
 /// How long each view is looked at.
 const LOOK: Duration = Duration::from_secs(10);
@@ -39,35 +38,11 @@ fn runtime() -> Handle {
     RUNTIME.handle().clone()
 }
 
-/// Waits for `condition` to give something.
-fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = condition() {
-            return found;
-        }
-        assert!(began.elapsed() < Duration::from_secs(120), "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn send(address: &str, from: u32) {
-    let events: Vec<Value> = (from..from + BATCH).map(created).collect();
-    let request = ureq::post(format!("http://{address}/events"));
-    request.header("content-type", "application/json").send(json!(events).to_string()).unwrap();
-}
-
 fn main() {
     let jobs: u32 = std::env::args().nth(1).map_or(100_000, |jobs| jobs.parse().unwrap());
     let folder = TempDir::new().unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).arg(program()).args(["up", "--listen", &address]);
-    command.arg("--data-dir").arg(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut service = command.spawn().unwrap();
-    until("it is ready", || ureq::get(format!("http://{address}/readyz")).call().ok());
-    (0..jobs / BATCH).for_each(|n| send(&address, n * BATCH));
+    let (mut service, address) = up(&program(), folder.path());
+    (0..jobs / BATCH).for_each(|n| send(&address, n * BATCH, BATCH));
 
     let enough = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -79,7 +54,7 @@ fn main() {
                 }
                 let due = Duration::from_millis(500) * n;
                 std::thread::sleep(due.saturating_sub(began.elapsed()));
-                send(&address, jobs);
+                send(&address, jobs, BATCH);
             }
         });
         println!("{jobs} open jobs, and 1,000 events a second");

@@ -30,6 +30,7 @@ use tempfile::TempDir;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
+#[allow(dead_code, reason = "not everyone needs all of it")]
 mod released;
 
 use released::{created, program};

@@ -11,15 +11,15 @@
 #![expect(clippy::print_stdout, reason = "the numbers")]
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[allow(dead_code, reason = "not everyone needs all of it")]
 mod released;
 
-use released::{created, program};
+use released::{program, send, until, up};
 
 /// Events of a request.
 const BATCH: u32 = 500;
@@ -29,17 +29,6 @@ const KEYS: usize = 200;
 
 /// How long the program is looked at while nobody presses a key.
 const IDLE: Duration = Duration::from_secs(30);
-
-/// Waits for `condition` to give something.
-fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = condition() {
-            return found;
-        }
-        assert!(began.elapsed() < Duration::from_secs(120), "not in time: {what}");
-    }
-}
 
 fn tmux(folder: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new("tmux");
@@ -67,17 +56,9 @@ fn main() {
     let jobs: u32 = std::env::args().nth(1).map_or(100_000, |jobs| jobs.parse().unwrap());
     let folder = TempDir::new().unwrap();
     let program = program();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).arg(&program).args(["up", "--listen", &address]);
-    command.arg("--data-dir").arg(folder.path().join("data"));
-    let mut service = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    until("it is ready", || ureq::get(format!("http://{address}/readyz")).call().ok());
+    let (mut service, address) = up(&program, &folder.path().join("data"));
     for from in (0..jobs).step_by(BATCH as usize) {
-        let events: Vec<Value> = (from..from + BATCH).map(created).collect();
-        let request = ureq::post(format!("http://{address}/events"));
-        request.header("content-type", "application/json").send(json!(events).to_string()).unwrap();
+        send(&address, from, BATCH);
     }
 
     let place = folder.path();

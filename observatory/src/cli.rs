@@ -164,6 +164,22 @@ pub(crate) enum Output {
     Json,
 }
 
+impl Output {
+    /// Prints a result in this form.
+    pub(crate) fn print(
+        self,
+        json: &impl serde::Serialize,
+        table: impl FnOnce() -> String,
+    ) -> anyhow::Result<()> {
+        print(&match self {
+            Output::Table => table(),
+            Output::Json => {
+                serde_json::to_string_pretty(json).context("cannot write the result")?
+            }
+        })
+    }
+}
+
 /// Reads a length of time: `30s`, `500ms`, `2m`; a bare number is of seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());

@@ -1,7 +1,7 @@
 //! What makes views of deliveries: the dataflow, the engine that feeds it, and the store thread.
 
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, anyhow};
@@ -12,10 +12,12 @@ use pipeline::dataflow::Config;
 use pipeline::grid::grid_time;
 use pipeline::observed::Observed;
 use pipeline::retention::Retention;
+use pipeline::seal::Updates;
+use pipeline::views::alerts::Alert;
 use pipeline::worker::{Out, Pipeline};
 use sinks::live::Live;
 use sinks::redis::{Follower, Writer};
-use sinks::store::Store;
+use sinks::store::Reader;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -66,8 +68,8 @@ impl Core {
     ) -> anyhow::Result<Ended> {
         let Core { inbox, live, metrics, n_workers, rules, demo, behind, alerts, redis, cluster } =
             self;
-        let Stores { store, recovery, .. } = &mut stores;
-        let rules = rules_in_force(&mut **store, rules, recovery.rules.take(), demo)?;
+        let Stores { reader, recovery, .. } = &mut stores;
+        let rules = rules_in_force(&mut **reader, rules, recovery.rules.take(), demo)?;
         let RulesFile { path, yaml, rules } = rules;
         let generation = recovery.generation;
         let youngest_retired = recovery.youngest_retired.unwrap_or(Retention::NONE_RETIRED);
@@ -98,12 +100,11 @@ impl Core {
             metrics::redis(&metrics.registry, follower.watch(), Arc::clone(&live))?;
         }
 
-        if let Some(destination) = alerts {
-            let (_, ceased) = stores.reader.resolved(CEASED)?;
-            let delivery = Delivery::new(destination, Arc::clone(&live), ceased);
-            drop(thread::<()>("alertmanager", || delivery.run())?);
-        }
-        let file = path.map(|path| Watched { path, yaml: yaml.clone() });
+        let alerts = match alerts {
+            Some(destination) => Some(deliver(destination, &live, &mut *stores.reader)?),
+            None => None,
+        };
+        let file = path.map(|path| Watched::new(path, &yaml));
         let watch =
             RulesWatch { reader: stores.reader, engine: inbox.clone(), in_force: yaml, file };
         // It ends with the engine, or with the process.
@@ -121,6 +122,7 @@ impl Core {
             live,
             follower,
             herald,
+            alerts,
             metrics,
             durable: tick,
         };
@@ -132,6 +134,22 @@ impl Core {
 
 /// Alerts that were resolved last, which Alertmanager may not have heard of.
 const CEASED: usize = 1_000;
+
+/// Starts the thread that sends alerts; it ends when it is given none any more.
+fn deliver(
+    destination: Destination,
+    live: &RwLock<Live>,
+    reader: &mut dyn Reader,
+) -> anyhow::Result<Sender<Updates<Alert>>> {
+    let alerts = live.read().unwrap_or_else(PoisonError::into_inner).alerts();
+    let delivery = Delivery::new(destination, alerts, reader.resolved(CEASED)?.1);
+    let (durable, received) = mpsc::channel();
+    drop(thread("alertmanager", move || {
+        delivery.run(&received);
+        Ok(())
+    })?);
+    Ok(durable)
+}
 
 /// The rules that the program brings along.
 pub(crate) const DEFAULT_RULES: &str = include_str!("rules/default.yaml");
@@ -162,13 +180,13 @@ fn follower(url: &str, generation: i64, live: &Arc<RwLock<Live>>) -> anyhow::Res
 
 /// The rules to judge: those given, else those of the last start that was given some, else ours.
 fn rules_in_force(
-    store: &mut dyn Store,
+    reader: &mut dyn Reader,
     given: Option<RulesFile>,
     kept: Option<String>,
     demo: bool,
 ) -> anyhow::Result<RulesFile> {
     if let Some(file) = given {
-        store.keep_rules(engine::now(), &file.yaml)?;
+        reader.apply_rules(&file.kept(engine::clock()))?;
         return Ok(file);
     }
     let (yaml, origin) = match kept {

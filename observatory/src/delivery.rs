@@ -1,7 +1,7 @@
 //! Alerts on their way to Alertmanager.
 //!
 //! ```text
-//!   alerts that are durable ──every second──▶ what fires, and what has ceased lately ──▶ POST /api/v2/alerts
+//!   store thread ──alerts that became durable──▶ what fires, what has ceased lately ──▶ POST /api/v2/alerts
 //! ```
 //!
 //! As Prometheus does, everything that fires is sent again every minute, with an end four minutes
@@ -11,18 +11,20 @@
 //! and the start say which one it is.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use contracts::Micros;
 use contracts::snapshot::{AlertRow, AlertState};
+use pipeline::reading::alert_row;
+use pipeline::seal::Updates;
+use pipeline::views::alerts::Alert;
 use serde_json::{Value, json};
-use sinks::live::Live;
 
 use crate::engine::clock;
 
-/// Between two looks at the alerts.
+/// It is looked this often whether something is to be sent again.
 const PACE: Duration = Duration::from_secs(1);
 
 /// What fires is sent again after so long, and resolves by itself after four times as long.
@@ -71,21 +73,21 @@ type Identity = (String, BTreeMap<String, String>);
 /// The thread that sends.
 pub(crate) struct Delivery {
     destination: Destination,
-    live: Arc<RwLock<Live>>,
     agent: ureq::Agent,
     firing: BTreeMap<Identity, AlertRow>,
     ceased: BTreeMap<Identity, AlertRow>,
     /// When everything was last sent; none if something has changed since.
     sent: Option<Instant>,
-    away: bool,
+    /// When it was last tried in vain; none if it was not.
+    failed: Option<Instant>,
 }
 
 impl Delivery {
-    /// Sends the alerts of `live`; `ceased` are those that a store says were resolved lately.
+    /// Goes on from the alerts that there are, and those that were resolved last.
     pub(crate) fn new(
         destination: Destination,
-        live: Arc<RwLock<Live>>,
-        ceased: Vec<AlertRow>,
+        alerts: Vec<AlertRow>,
+        resolved: Vec<AlertRow>,
     ) -> Delivery {
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(PATIENCE))
@@ -94,77 +96,87 @@ impl Delivery {
             .build()
             .into();
         let now = clock();
-        let lately = |row: &AlertRow| row.resolved_at.is_some_and(|at| now.0 - at.0 < CEASED);
-        let ceased = ceased.into_iter().filter(lately).map(|row| (identity(&row), row)).collect();
-        let (firing, sent, away) = (BTreeMap::new(), None, false);
-        Delivery { destination, live, agent, firing, ceased, sent, away }
+        let by_identity =
+            |rows: Vec<AlertRow>, wanted: &dyn Fn(&AlertRow) -> bool| -> BTreeMap<_, _> {
+                let rows = rows.into_iter().filter(wanted);
+                rows.map(|row| ((row.alert.clone(), row.labels.clone()), row)).collect()
+            };
+        let firing = by_identity(alerts, &|row| row.state == AlertState::Firing);
+        let ceased = by_identity(resolved, &|row| lately(row, now));
+        Delivery { destination, agent, firing, ceased, sent: None, failed: None }
     }
 
-    /// Runs as long as the process does.
-    pub(crate) fn run(mut self) -> ! {
+    /// Sends what comes until nothing comes any more.
+    pub(crate) fn run(mut self, durable: &Receiver<Updates<Alert>>) {
         loop {
-            self.look();
-            let due = self.sent.is_none_or(|sent| sent.elapsed() >= RESEND);
-            let pause = if due && !self.send() { RETRY } else { PACE };
-            std::thread::sleep(pause);
-        }
-    }
-
-    /// Sees what fires now, and what no longer does.
-    fn look(&mut self) {
-        let alerts = {
-            let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-            live.alerts()
-        };
-        let fires = |row: &AlertRow| row.state == AlertState::Firing;
-        let firing: BTreeMap<Identity, AlertRow> =
-            alerts.into_iter().filter(fires).map(|row| (identity(&row), row)).collect();
-        let began = |(identity, row): (&Identity, &AlertRow)| {
-            self.firing.get(identity).map(|known| known.fired_at) != Some(row.fired_at)
-        };
-        let changed = firing.iter().any(began) || self.firing.len() != firing.len();
-        let now = clock();
-        for (identity, row) in std::mem::take(&mut self.firing) {
-            if !firing.contains_key(&identity) {
-                self.ceased.insert(identity, AlertRow { resolved_at: Some(now), ..row });
+            match durable.recv_timeout(PACE) {
+                Ok(updates) => self.take(updates),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            while let Ok(updates) = durable.try_recv() {
+                self.take(updates);
+            }
+            let since = |at: Option<Instant>, pause| at.is_none_or(|at| at.elapsed() >= pause);
+            if since(self.sent, RESEND) && since(self.failed, RETRY) {
+                self.send();
             }
         }
-        self.ceased.retain(|identity, row| {
-            let lately = row.resolved_at.is_none_or(|at| now.0 - at.0 < CEASED);
-            // What has not been delivered yet stays until it is.
-            !firing.contains_key(identity) && (lately || self.sent.is_none())
-        });
-        self.firing = firing;
-        if changed {
+    }
+
+    /// Sees what began to fire, and what no longer does.
+    fn take(&mut self, mut updates: Updates<Alert>) {
+        let fired_at = |firing: &BTreeMap<Identity, AlertRow>| -> Vec<_> {
+            firing.iter().map(|(identity, row)| (identity.clone(), row.fired_at)).collect()
+        };
+        let before = fired_at(&self.firing);
+        // A retraction before what takes its place.
+        updates.sort_by_key(|(_, tick, diff)| (*tick, *diff));
+        for (alert, tick, diff) in updates {
+            let identity = (alert.alert.clone(), alert.labels.clone());
+            if diff > 0 && alert.state == AlertState::Firing {
+                self.ceased.remove(&identity);
+                self.firing.insert(identity, alert_row(&alert));
+            } else if diff < 0
+                && let Some(row) = self.firing.remove(&identity)
+            {
+                let resolved_at = Some(Micros(i64::try_from(tick).unwrap_or(i64::MAX)));
+                self.ceased.insert(identity, AlertRow { resolved_at, ..row });
+            }
+        }
+        if fired_at(&self.firing) != before {
             self.sent = None;
         }
     }
 
-    /// Sends everything; whether Alertmanager took it.
-    fn send(&mut self) -> bool {
+    /// Sends everything.
+    fn send(&mut self) {
         let now = clock();
+        // What has not been delivered yet stays until it is.
+        if self.sent.is_some() {
+            self.ceased.retain(|_, row| lately(row, now));
+        }
         let rows = self.firing.values().chain(self.ceased.values());
         let alerts: Vec<Value> = rows.map(|row| self.destination.alert(row, now)).collect();
         let url = format!("{}/api/v2/alerts", self.destination.alertmanager);
         for alerts in alerts.chunks(BATCH) {
             let request = self.agent.post(&url).header("content-type", "application/json");
             if let Err(error) = request.send(json!(alerts).to_string()) {
-                if !std::mem::replace(&mut self.away, true) {
+                if self.failed.replace(Instant::now()).is_none() {
                     tracing::warn!(%error, "alertmanager does not take our alerts; trying again");
                 }
-                return false;
+                return;
             }
         }
-        if std::mem::take(&mut self.away) {
+        if self.failed.take().is_some() {
             tracing::info!("alertmanager has all alerts");
         }
         self.sent = Some(Instant::now());
-        true
     }
 }
 
-fn identity(row: &AlertRow) -> Identity {
-    (row.alert.clone(), row.labels.clone())
+fn lately(row: &AlertRow, now: Micros) -> bool {
+    row.resolved_at.is_some_and(|at| now.0 - at.0 < CEASED)
 }
 
 impl Destination {
@@ -190,6 +202,9 @@ impl Destination {
 
 #[cfg(test)]
 mod tests {
+    use pipeline::views::alerts::Value as Measured;
+    use pipeline::{Diff, Tick};
+
     use super::*;
 
     #[test]
@@ -223,6 +238,37 @@ mod tests {
         let over = destination.alert(&over, now);
         assert_eq!(over["endsAt"], "2026-11-21T10:03:00.000000Z");
         assert_eq!(over["generatorURL"], "https://jobs.example/ui/alerts");
+    }
+
+    /// An alert that fired at second 1, told at another.
+    fn update(name: &str, second: u64, diff: Diff) -> (Alert, Tick, Diff) {
+        let alert = Alert {
+            alert: name.to_owned(),
+            labels: BTreeMap::new(),
+            state: AlertState::Firing,
+            active_at: 1_000_000,
+            fired_at: Some(1_000_000),
+            value: Measured::new(second as f64),
+            expr: String::new(),
+            annotations: BTreeMap::new(),
+        };
+        (alert, second * 1_000_000, diff)
+    }
+
+    #[test]
+    fn only_what_begins_or_ceases_is_news_and_no_episode_is_too_short() {
+        let destination = Destination::new("http://am:9093", "http://a").unwrap();
+        let mut delivery = Delivery::new(destination, Vec::new(), Vec::new());
+        delivery.take(vec![update("A", 1, 1)]);
+        delivery.sent = Some(Instant::now());
+        // Its value has changed.
+        delivery.take(vec![update("A", 2, 1), update("A", 2, -1)]);
+        assert!(delivery.sent.is_some() && delivery.ceased.is_empty());
+        // Another comes and goes before anybody looks.
+        delivery.take(vec![update("B", 3, 1), update("A", 4, -1), update("B", 4, -1)]);
+        assert!(delivery.sent.is_none() && delivery.firing.is_empty());
+        let ended: Vec<_> = delivery.ceased.values().map(|row| row.resolved_at).collect();
+        assert_eq!(ended, [Some(Micros(4_000_000)); 2]);
     }
 
     #[test]

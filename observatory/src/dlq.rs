@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use ingress::amqp::{Letter, Letters, Visit, dead_letter, topology};
 
-use crate::cli::{self, Output};
+use crate::cli::Output;
 use crate::servers::Urls;
 
 mod list;
@@ -82,20 +82,6 @@ impl Which {
 
     fn wants(&self, letter: &Letter) -> bool {
         self.reason.as_deref().is_none_or(|reason| reason == reason_of(letter))
-    }
-
-    fn print(
-        &self,
-        table: impl FnOnce() -> String,
-        json: &serde_json::Value,
-    ) -> anyhow::Result<()> {
-        let text = match self.output {
-            Output::Table => table(),
-            Output::Json => {
-                serde_json::to_string_pretty(json).context("cannot write the result")?
-            }
-        };
-        cli::print(&text)
     }
 }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::cli::{self, Output};
+use crate::cli::Output;
 use crate::exit;
 use crate::reads::Server;
 use crate::servers::Urls;
@@ -73,12 +73,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let checks = runtime.block_on(examine(args));
     // What has not answered is not waited for.
     runtime.shutdown_background();
-    let text = match args.json {
-        true => checks.json()?,
-        false if matches!(args.output, Output::Json) => checks.json()?,
-        false => checks.table(),
-    };
-    cli::print(&text)?;
+    let output = if args.json { Output::Json } else { args.output };
+    output.print(&checks, || checks.table())?;
     Ok(match checks.failed() {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::from(exit::CONDITION),

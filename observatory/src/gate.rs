@@ -89,12 +89,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let findings = gate(args, runtime.handle(), Deadline(began + args.within));
     runtime.shutdown_background();
     let findings = findings?;
-    let text = match args.output {
-        Output::Table => findings.table(began.elapsed()),
-        Output::Json => serde_json::to_string_pretty(&findings.json(began.elapsed()))
-            .context("cannot write the result")?,
-    };
-    cli::print(&text)?;
+    let took = began.elapsed();
+    args.output.print(&findings.json(took), || findings.table(took))?;
     Ok(match findings.verdict() {
         Verdict::Passed | Verdict::Skipped => ExitCode::SUCCESS,
         Verdict::Failed => ExitCode::from(exit::CONDITION),

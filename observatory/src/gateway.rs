@@ -11,7 +11,6 @@ use contracts::{EventId, JobId, Micros, Reason};
 use ingress::amqp::{self, Publisher};
 use ingress::submit::Submitter;
 use pipeline::Tick;
-use sinks::decision::{Acknowledged, Decided, Decision, Silence};
 use sinks::live::Live;
 use sinks::mongo::Archive;
 use sinks::query::Query;
@@ -152,11 +151,7 @@ impl Reader for Archived {
         Ok(Vec::new())
     }
 
-    fn attended(&mut self, _: Micros) -> Result<(Vec<Silence>, Vec<Acknowledged>), Error> {
-        Ok((Vec::new(), Vec::new()))
-    }
-
-    fn decide(&mut self, _: &Decision) -> Result<Decided, Error> {
-        Ok(Decided::Missing)
+    fn apply_rules(&mut self, _: &KeptRules) -> Result<(), Error> {
+        Ok(())
     }
 }

@@ -12,6 +12,8 @@ use contracts::JobId;
 use pipeline::Tick;
 use pipeline::fact::{Answer, Record};
 use pipeline::rules::Gauge;
+use pipeline::seal::Updates;
+use pipeline::views::alerts::Alert;
 use pipeline::worker::Herald;
 use sinks::commit::Commit;
 use sinks::live::Live;
@@ -39,6 +41,8 @@ pub(crate) struct Keeper {
     pub(crate) follower: Option<Follower>,
     /// Who tells the other processes of a cluster what is durable.
     pub(crate) herald: Option<Herald>,
+    /// Who sends alerts on.
+    pub(crate) alerts: Option<Sender<Updates<Alert>>>,
     pub(crate) metrics: Metrics,
     /// Everything before is durable.
     pub(crate) durable: Tick,
@@ -189,6 +193,12 @@ impl Keeper {
             }
             drop(live);
             self.shown(&commit);
+            if let Some(alerts) = &self.alerts
+                && !commit.sealed.alerts.is_empty()
+            {
+                // It is there as long as we are.
+                drop(alerts.send(commit.sealed.alerts.clone()));
+            }
             if let Some(follower) = &mut self.follower {
                 follower.offer(&commit.sealed);
             }

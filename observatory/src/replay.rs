@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::ValueEnum;
 use contracts::{Micros, Reason, Snapshot};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -28,7 +28,7 @@ use pipeline::seal::Sealed;
 use pipeline::views::sliding::Steps;
 use pipeline::worker::Pipeline;
 
-use crate::cli::{self, Output};
+use crate::cli::Output;
 use crate::job_lines::JobLines;
 use crate::{rules_file, table};
 
@@ -100,7 +100,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(lines) = lines.lock().unwrap_or_else(PoisonError::into_inner).take() {
         lines.finish()?;
     }
-    print(&snapshot, args.output)?;
+    args.output.print(&snapshot, || table::snapshot(&snapshot))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -246,14 +246,4 @@ fn progress_bar(stream: &Recorded<Fact>) -> ProgressBar {
 fn rate(n_facts: u64, elapsed: Duration) -> String {
     let per_second = n_facts as f64 / elapsed.as_secs_f64().max(1e-3);
     format!("{n_facts} events, {per_second:.0}/s")
-}
-
-fn print(snapshot: &Snapshot, output: Output) -> anyhow::Result<()> {
-    let text = match output {
-        Output::Json => {
-            serde_json::to_string_pretty(snapshot).context("cannot write the snapshot")?
-        }
-        Output::Table => table::snapshot(snapshot),
-    };
-    cli::print(&text)
 }

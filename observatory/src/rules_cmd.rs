@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use contracts::answers;
 
-use crate::cli::{self, Output};
+use crate::cli;
 use crate::reads::Server;
 use crate::{exit, rules_file};
 
@@ -72,16 +71,4 @@ fn put(Apply { file, server }: &Apply) -> anyhow::Result<ExitCode> {
     let n = rules.rules.len();
     cli::print(&format!("{n} rules are in force from the next second on"))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Prints one thing in one of two ways.
-fn print<T: serde::Serialize>(
-    output: Output,
-    json: &T,
-    table: impl FnOnce() -> String,
-) -> anyhow::Result<()> {
-    cli::print(&match output {
-        Output::Json => serde_json::to_string_pretty(json).context("cannot write the result")?,
-        Output::Table => table(),
-    })
 }

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use contracts::Micros;
 use pipeline::rules::{self, Rule};
+use sinks::store::KeptRules;
 
 /// A rules file that has been read and is good.
 pub(crate) struct RulesFile {
@@ -11,6 +13,15 @@ pub(crate) struct RulesFile {
     pub(crate) path: Option<PathBuf>,
     pub(crate) yaml: String,
     pub(crate) rules: Vec<Rule>,
+}
+
+impl RulesFile {
+    /// The same, as it is kept by a store.
+    pub(crate) fn kept(&self, applied_at: Micros) -> KeptRules {
+        let path = self.path.as_ref().map(|path| path.display().to_string());
+        let (applied_by, yaml) = (path.unwrap_or_default(), self.yaml.clone());
+        KeptRules { applied_at, applied_by, yaml }
+    }
 }
 
 /// Reads a rules file; a fault is told with its place.

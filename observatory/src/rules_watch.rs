@@ -13,7 +13,6 @@ use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use sinks::decision::{Decision, What};
 use sinks::store::Reader;
 
 use crate::engine::{Msg, clock};
@@ -34,10 +33,19 @@ pub(crate) struct RulesWatch {
     pub(crate) file: Option<Watched>,
 }
 
-/// A rules file, and what it said when it was last read.
+/// A rules file.
 pub(crate) struct Watched {
-    pub(crate) path: PathBuf,
-    pub(crate) yaml: String,
+    path: PathBuf,
+    /// What it said when it was last taken, or refused.
+    taken: String,
+    /// What it said at the last look.
+    seen: String,
+}
+
+impl Watched {
+    pub(crate) fn new(path: PathBuf, yaml: &str) -> Watched {
+        Watched { path, taken: yaml.to_owned(), seen: yaml.to_owned() }
+    }
 }
 
 impl RulesWatch {
@@ -80,22 +88,26 @@ impl RulesWatch {
 
     /// Writes what the file says into the store, if it says something new that is good.
     fn look_at_file(&mut self) {
-        let Some(Watched { path, yaml }) = &mut self.file else { return };
-        // While it is being replaced it may be away, or half written: it is looked at again.
+        let Some(Watched { path, taken, seen }) = &mut self.file else { return };
         let Ok(now) = std::fs::read_to_string(&*path) else { return };
-        if now == *yaml {
+        // A file that is just being written is half a file, or an empty one, which is no fault: it is
+        // taken when two looks have seen the same.
+        let rests = now == *seen;
+        seen.clone_from(&now);
+        if !rests || now == *taken {
             return;
         }
-        yaml.clone_from(&now);
-        let origin = path.display().to_string();
-        if let Err(error) = rules_file::parse(now.clone(), &origin) {
-            tracing::error!("{error:#}; the rules stay as they are");
-            return;
-        }
-        let decision = Decision { at: clock(), by: origin, what: What::Rules { yaml: now } };
-        if let Err(error) = self.reader.decide(&decision) {
-            tracing::error!(%error, "the changed rules can not be stored, and are looked at again");
-            yaml.clear();
+        match rules_file::read(path) {
+            // Written again meanwhile: another look.
+            Ok(file) if file.yaml != now => {}
+            Ok(file) => match self.reader.apply_rules(&file.kept(clock())) {
+                Ok(()) => *taken = now,
+                Err(error) => tracing::error!(%error, "changed rules can not be stored now"),
+            },
+            Err(error) => {
+                *taken = now;
+                tracing::error!("{error:#}; the rules stay as they are");
+            }
         }
     }
 }

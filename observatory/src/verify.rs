@@ -87,12 +87,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let checks = verify(args, runtime.handle());
     runtime.shutdown_background();
     let checks = checks?;
-    let text = match args.output {
-        Output::Table => check::table(&checks),
-        Output::Json => serde_json::to_string_pretty(&check::json(&checks))
-            .context("cannot write the result")?,
-    };
-    cli::print(&text)?;
+    args.output.print(&check::json(&checks), || check::table(&checks))?;
     Ok(match checks.iter().any(Check::differs) {
         true => ExitCode::from(exit::CONDITION),
         false => ExitCode::SUCCESS,

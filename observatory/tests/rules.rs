@@ -172,7 +172,11 @@ fn rules_that_are_put_are_judged_at_once_over_what_is_there_and_stay_over_a_rest
     let history: RulesHistory = service.client.get("/api/v1/rules/history");
     let given: Vec<&str> = history.items.iter().map(|version| &*version.yaml).collect();
     assert_eq!(given, [unfinished(0), unfinished(5)]);
-    assert_eq!(history.items[0].applied_by, "127.0.0.1");
+    let by: Vec<&str> = history.items.iter().map(|version| &*version.applied_by).collect();
+    assert_eq!(by, ["127.0.0.1", arg(&quiet)]);
+    // Nothing at all is rather a mistake than a wish; that there be no rules can be said.
+    let nothing: Value = service.client.put("/api/v1/rules", "\n").with(400);
+    assert!(nothing["detail"].as_str().unwrap().contains("groups: []"), "{nothing}");
 
     service.stop();
     let service = Service::start(&data);

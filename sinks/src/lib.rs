@@ -3,7 +3,6 @@
 mod changes;
 pub mod commit;
 pub mod crash;
-pub mod decision;
 pub mod deltas;
 pub mod feed;
 pub mod fold;

@@ -41,7 +41,6 @@ use tokio::runtime::Handle;
 
 mod audit;
 mod columns;
-mod decide;
 mod lock;
 mod migrate;
 mod probe;
@@ -291,11 +290,6 @@ impl store::Store for Writer {
 
     fn lookup(&mut self, jobs: &[JobId]) -> Result<Vec<Option<Record>>, Error> {
         self.run(async |session, _| recover::lookup(session, jobs).await)
-    }
-
-    fn keep_rules(&mut self, tick: Tick, yaml: &str) -> Result<(), Error> {
-        let write = write::rules(tick, yaml);
-        self.run(async |session, mine| session.write(mine, &[write]).await)
     }
 }
 

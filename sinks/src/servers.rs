@@ -29,7 +29,6 @@ use tokio::runtime::Handle;
 
 use crate::commit::{Accepted, Commit, SpillRow};
 use crate::crash;
-use crate::decision::{Acknowledged, Decided, Decision, Silence};
 use crate::mongo::{self, Archive};
 use crate::postgres::{self, Writer};
 use crate::query::Query;
@@ -147,10 +146,6 @@ impl store::Store for Servers {
 
     fn lookup(&mut self, jobs: &[JobId]) -> Result<Vec<Option<Record>>, Error> {
         self.postgres.lookup(jobs)
-    }
-
-    fn keep_rules(&mut self, tick: Tick, yaml: &str) -> Result<(), Error> {
-        self.postgres.keep_rules(tick, yaml)
     }
 
     fn sinks(&self) -> Vec<Sink> {
@@ -305,11 +300,7 @@ impl store::Reader for Reader {
         self.postgres.rules_history(limit)
     }
 
-    fn attended(&mut self, now: Micros) -> Result<(Vec<Silence>, Vec<Acknowledged>), Error> {
-        self.postgres.attended(now)
-    }
-
-    fn decide(&mut self, decision: &Decision) -> Result<Decided, Error> {
-        self.postgres.decide(decision)
+    fn apply_rules(&mut self, rules: &KeptRules) -> Result<(), Error> {
+        self.postgres.apply_rules(rules)
     }
 }

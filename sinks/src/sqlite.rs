@@ -26,9 +26,8 @@ use std::time::Duration;
 use contracts::JobId;
 use pipeline::Tick;
 use pipeline::fact::{Input, Record};
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
-mod decide;
 mod read;
 mod recover;
 mod write;
@@ -91,15 +90,6 @@ impl store::Store for Store {
 
     fn lookup(&mut self, jobs: &[JobId]) -> Result<Vec<Option<Record>>, Error> {
         jobs.iter().map(|job| recover::lookup(&self.connection, *job)).collect()
-    }
-
-    fn keep_rules(&mut self, tick: Tick, yaml: &str) -> Result<(), Error> {
-        self.connection.execute(
-            "INSERT INTO rules (applied_at, yaml) SELECT ?1, ?2
-             WHERE ?2 IS NOT (SELECT yaml FROM rules ORDER BY id DESC LIMIT 1)",
-            params![micros(tick), yaml],
-        )?;
-        Ok(())
     }
 }
 

@@ -26,7 +26,6 @@ use pipeline::summary::DecodeError;
 use pipeline::views::minutes::MinuteStats;
 
 use crate::commit::Commit;
-use crate::decision::{Acknowledged, Decided, Decision, Silence};
 use crate::query::Query;
 
 /// The writing end; there is one for all stores together.
@@ -42,9 +41,6 @@ pub trait Store: Send {
 
     /// What the store has of some jobs, retired or not, in their order.
     fn lookup(&mut self, jobs: &[JobId]) -> Result<Vec<Option<Record>>, Error>;
-
-    /// Keeps the rules now in force, unless they are those already.
-    fn keep_rules(&mut self, tick: Tick, yaml: &str) -> Result<(), Error>;
 
     /// Does some of what can wait; called about once a second.
     fn tend(&mut self) -> Result<(), Error> {
@@ -96,11 +92,9 @@ pub trait Reader: Send {
     /// The rules that were given, newest first.
     fn rules_history(&mut self, limit: usize) -> Result<Vec<KeptRules>, Error>;
 
-    /// The silences that have not ended at `now`, and the alerts that somebody looks after.
-    fn attended(&mut self, now: Micros) -> Result<(Vec<Silence>, Vec<Acknowledged>), Error>;
-
-    /// Writes what somebody decides; the one thing that is written here.
-    fn decide(&mut self, decision: &Decision) -> Result<Decided, Error>;
+    /// Puts rules in force, unless they are those already: the one thing that is written here, as
+    /// it is people who write it, wherever they are answered.
+    fn apply_rules(&mut self, rules: &KeptRules) -> Result<(), Error>;
 }
 
 /// What a restart begins with.
@@ -205,7 +199,7 @@ pub struct StepStats {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptRules {
     pub applied_at: Micros,
-    /// Who gave them; empty for those given at a start.
+    /// Who gave them: the name of a token, an address, or a file.
     pub applied_by: String,
     pub yaml: String,
 }

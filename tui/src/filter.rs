@@ -91,7 +91,8 @@ impl Filter {
         let q = Some(("q", self.q.as_str())).filter(|(_, q)| !q.is_empty());
         let beside = self.beside.iter().map(|(name, value)| (*name, value.as_str()));
         for (name, value) in q.into_iter().chain(beside).chain(cursor.map(|at| ("cursor", at))) {
-            path.push_str(&format!("&{name}={}", escaped(value)));
+            path.push_str(&format!("&{name}="));
+            path.extend(form_urlencoded::byte_serialize(value.as_bytes()));
         }
         path
     }
@@ -105,19 +106,6 @@ fn quoted(value: &str) -> String {
         true => value.to_owned(),
         false => format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
     }
-}
-
-fn escaped(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                text.push(char::from(byte));
-            }
-            byte => text.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    text
 }
 
 /// What may stand where the caret is.
@@ -237,7 +225,7 @@ mod tests {
             .since("finishedAfter", Some(Micros::EARLIEST));
         assert_eq!(
             filter.path(200, Some("x=")),
-            "/api/v1/jobs?limit=200&q=state%3AFAILED%20type%3A%22a%20b%22&finishedAfter=2000-01-01T00%3A00%3A00.000000Z&cursor=x%3D"
+            "/api/v1/jobs?limit=200&q=state%3AFAILED+type%3A%22a+b%22&finishedAfter=2000-01-01T00%3A00%3A00.000000Z&cursor=x%3D"
         );
         assert_eq!(filter.words(), "state:FAILED type:\"a b\" · ended after 00:00:00");
     }

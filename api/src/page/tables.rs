@@ -148,24 +148,7 @@ fn with(query: &str, name: &str, value: &str) -> String {
     let kept = kept.into_iter().filter(|(other, _)| other != name && other != "cursor");
     let all =
         kept.chain([(name.to_owned(), value.to_owned())]).filter(|(_, value)| !value.is_empty());
-    let pairs: Vec<_> =
-        all.map(|(name, value)| format!("{}={}", encoded(&name), encoded(&value))).collect();
-    pairs.join("&amp;")
-}
-
-/// A text as it stands in a query.
-fn encoded(raw: &str) -> String {
-    raw.bytes().fold(String::new(), |mut encoded, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            byte => {
-                encoded += &format!("%{byte:02X}");
-            }
-        }
-        encoded
-    })
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(all).finish().replace('&', "&amp;")
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The program as it is released, and jobs for it to count.
 
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::SystemTime;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -29,4 +30,35 @@ pub(crate) fn created(n: u32) -> Value {
         "payload": { "id": id, "type": format!("type-{}", n % 20), "status": "PENDING",
                      "createdAt": now, "queue": format!("queue-{}", n % 3) },
     })
+}
+
+/// Waits for `condition` to give something.
+pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(120), "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Starts `observatory up` on a folder; gives it with its address when it is ready.
+pub(crate) fn up(program: &Path, folder: &Path) -> (Child, String) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("127.0.0.1:{port}");
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(program).args(["up", "--listen", &address]);
+    command.arg("--data-dir").arg(folder).stdout(Stdio::null()).stderr(Stdio::null());
+    let service = command.spawn().unwrap();
+    until("it is ready", || ureq::get(format!("http://{address}/readyz")).call().ok());
+    (service, address)
+}
+
+/// Sends the creations of so many jobs.
+pub(crate) fn send(address: &str, from: u32, n: u32) {
+    let events: Vec<Value> = (from..from + n).map(created).collect();
+    let request = ureq::post(format!("http://{address}/events"));
+    request.header("content-type", "application/json").send(json!(events).to_string()).unwrap();
 }

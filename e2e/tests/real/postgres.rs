@@ -7,14 +7,14 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use contracts::JobId;
+use contracts::{JobId, Micros};
 use e2e::Servers;
 use pipeline::Tick;
 use sinks::commit::Commit;
 use sinks::commit::SpillRow;
 use sinks::postgres::{Postgres, Waiting, Writer};
 use sinks::query::Query;
-use sinks::store::{Error, Reader as _, Store as _};
+use sinks::store::{Error, KeptRules, Reader as _, Store as _};
 use sinks::{postgres, sqlite};
 use tempfile::TempDir;
 use tokio::runtime::{Handle, Runtime};
@@ -116,8 +116,10 @@ fn the_same_commits_give_the_same_answers_as_in_the_embedded_store() {
             embedded.store.commit(&commit).unwrap();
             if n % 10 == 0 {
                 let yaml = format!("groups: [] # {}", n / 30);
-                writer.keep_rules(commit.sealed.upper, &yaml).unwrap();
-                embedded.store.keep_rules(commit.sealed.upper, &yaml).unwrap();
+                let applied_at = Micros(i64::try_from(commit.sealed.upper).unwrap());
+                let rules = KeptRules { applied_at, applied_by: "ada".to_owned(), yaml };
+                reader.apply_rules(&rules).unwrap();
+                embedded.store.reader().unwrap().apply_rules(&rules).unwrap();
                 embedded.agrees(&mut writer, &mut reader, &flow, &url);
             }
         }
@@ -185,7 +187,6 @@ fn a_writer_is_fenced_by_a_later_one_and_writes_nothing() {
         first.commit_with_spill(&commit, &spill).map(drop),
         first.spill(&spill),
         first.unspill(&[1]),
-        first.keep_rules(1, "groups: []"),
     ];
     for attempt in attempts {
         let error = attempt.unwrap_err();

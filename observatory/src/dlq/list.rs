@@ -77,7 +77,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     visit.end().await;
     let json =
         json!({ "inQueue": depth, "letters": told.iter().map(Told::json).collect::<Value>() });
-    args.which.print(|| text(&told, depth), &json)?;
+    args.which.output.print(&json, || text(&told, depth))?;
     Ok(ExitCode::SUCCESS)
 }
 

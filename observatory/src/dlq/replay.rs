@@ -81,7 +81,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
             {homeless} without a place to go back to"
         )
     };
-    args.which.print(text, &told)?;
+    args.which.output.print(&told, text)?;
     if let Some(error) = failed {
         return Err(error).context("the rest stays where it is");
     }

@@ -1,6 +1,5 @@
 //! What was looked at, what was seen, and what to do about it.
 
-use anyhow::Context;
 use comfy_table::{Cell, Color};
 use serde::Serialize;
 
@@ -67,10 +66,6 @@ impl Checks {
 
     pub(super) fn failed(&self) -> usize {
         self.count(Verdict::Fail)
-    }
-
-    pub(super) fn json(&self) -> anyhow::Result<String> {
-        serde_json::to_string_pretty(self).context("cannot write the result")
     }
 
     pub(super) fn table(&self) -> String {

@@ -1,5 +1,7 @@
 //! The path of a request, with its parameters.
 
+use form_urlencoded::byte_serialize;
+
 /// What jobs are asked for by, as options.
 #[derive(clap::Args)]
 pub(super) struct Facets {
@@ -42,7 +44,11 @@ impl Query {
     pub(super) fn with(mut self, name: &str, value: Option<&str>) -> Query {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             let before = if self.0.contains('?') { '&' } else { '?' };
-            self.0.push_str(&format!("{before}{name}={}", encoded(value)));
+            let encoded = byte_serialize(value.as_bytes());
+            self.0.push(before);
+            self.0.push_str(name);
+            self.0.push('=');
+            self.0.extend(encoded);
         }
         self
     }
@@ -52,19 +58,6 @@ impl Query {
     }
 }
 
-/// A text as it stands in a query.
-pub(super) fn encoded(raw: &str) -> String {
-    raw.bytes().fold(String::new(), |mut encoded, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            byte => encoded.push_str(&format!("%{byte:02X}")),
-        }
-        encoded
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,7 +65,7 @@ mod tests {
     #[test]
     fn a_parameter_without_a_value_is_left_out_and_a_value_stays_one() {
         let query = Query::of("/jobs").with("type", None).with("q", Some("a&b=\"é\" #"));
-        assert_eq!(query.path(), "/jobs?q=a%26b%3D%22%C3%A9%22%20%23");
+        assert_eq!(query.path(), "/jobs?q=a%26b%3D%22%C3%A9%22+%23");
         assert_eq!(query.with("limit", Some("5")).path().matches('&').count(), 1);
     }
 }

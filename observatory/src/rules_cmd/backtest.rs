@@ -16,7 +16,7 @@ use pipeline::fact::Fact;
 use pipeline::rules::Rule;
 use serde::Serialize;
 
-use super::{print, unit};
+use super::unit;
 use crate::cli::Output;
 use crate::rules_file;
 use crate::table::printable;
@@ -50,11 +50,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match others {
         None => {
             let report = Report { events: facts.len(), episodes };
-            print(args.output, &report, || table(&report.episodes, "no alert"))?;
+            args.output.print(&report, || table(&report.episodes, "no alert"))?;
         }
         Some(others) => {
             let comparison = compare(facts.len(), episodes, self::episodes(others.rules, &facts)?);
-            print(args.output, &comparison, || comparison.table())?;
+            args.output.print(&comparison, || comparison.table())?;
         }
     }
     Ok(ExitCode::SUCCESS)

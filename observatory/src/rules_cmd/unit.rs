@@ -155,7 +155,7 @@ pub(super) fn run(path: &Path, output: Output) -> anyhow::Result<ExitCode> {
     let outcomes: Vec<Outcome> =
         file.tests.iter().map(|test| judge(test, &rules)).collect::<anyhow::Result<_>>()?;
     let passed = outcomes.iter().all(|outcome| outcome.passed);
-    super::print(output, &outcomes, || table(&outcomes))?;
+    output.print(&outcomes, || table(&outcomes))?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(exit::CONDITION) })
 }
 

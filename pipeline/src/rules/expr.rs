@@ -49,6 +49,7 @@ use serde::{Deserialize, Serialize};
 use crate::Tick;
 
 mod parse;
+mod scan;
 #[cfg(test)]
 mod tests;
 
@@ -126,6 +127,11 @@ impl Comparison {
 pub struct Number(u64);
 
 impl Number {
+    /// None of what is not finite. Minus zero would differ from zero in its bits only.
+    fn new(value: f64) -> Option<Number> {
+        value.is_finite().then(|| Number((value + 0.0).to_bits()))
+    }
+
     pub fn get(self) -> f64 {
         f64::from_bits(self.0)
     }

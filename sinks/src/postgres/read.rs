@@ -20,7 +20,6 @@ use super::columns::{At, Outcome};
 use super::recover::parsed;
 use super::server::{Fault, Server};
 use super::tick;
-use crate::decision::{Acknowledged, Decided, Decision, Silence};
 use crate::query::{Dialect, Query, Sql, Value, one_more};
 use crate::store::{
     self, ArchivedEvent, Error, Failure, Happened, KeptRules, Listed, Span, StepStats, Told,
@@ -264,47 +263,15 @@ impl store::Reader for Reader {
         })
     }
 
-    fn attended(&mut self, now: Micros) -> Result<(Vec<Silence>, Vec<Acknowledged>), Error> {
-        let silences = "SELECT id, matchers, starts_at, ends_at, created_by, comment FROM silences
-            WHERE ends_at > $1 ORDER BY id";
-        let acknowledged = "SELECT alert, labels, active_at, acknowledged_at, acknowledged_by
-            FROM alerts WHERE resolved_at IS NULL AND acknowledged_at IS NOT NULL";
-        let time =
-            |row: &Row, column: usize| Ok::<_, Fault>(Micros(row.try_get::<_, At>(column)?.0));
-        self.read(async |transaction| {
-            let statement = transaction.prepare_cached(silences).await?;
-            let silences = transaction.query(&statement, &[&At(now.0)]).await?;
-            let silences = silences.iter().map(|row| {
-                Ok::<_, Fault>(Silence {
-                    id: row.try_get(0)?,
-                    matchers: json(row.try_get(1)?)?.unwrap_or_default(),
-                    starts_at: time(row, 2)?,
-                    ends_at: time(row, 3)?,
-                    created_by: row.try_get(4)?,
-                    comment: row.try_get(5)?,
-                })
-            });
-            let silences = silences.collect::<Result<_, _>>()?;
-            let statement = transaction.prepare_cached(acknowledged).await?;
-            let acknowledged = transaction.query(&statement, &[]).await?;
-            let acknowledged = acknowledged.iter().map(|row| {
-                Ok::<_, Fault>(Acknowledged {
-                    alert: row.try_get(0)?,
-                    labels: json(row.try_get(1)?)?.unwrap_or_default(),
-                    active_at: time(row, 2)?,
-                    at: time(row, 3)?,
-                    by: row.try_get(4)?,
-                })
-            });
-            Ok((silences, acknowledged.collect::<Result<_, _>>()?))
-        })
-    }
-
-    fn decide(&mut self, decision: &Decision) -> Result<Decided, Error> {
+    fn apply_rules(&mut self, rules: &KeptRules) -> Result<(), Error> {
+        let KeptRules { applied_at, applied_by, yaml } = rules;
+        let sql = "INSERT INTO rules (applied_at, applied_by, yaml)
+            SELECT $1::timestamptz, $2::text, $3::text
+            WHERE $3 IS DISTINCT FROM (SELECT yaml FROM rules ORDER BY id DESC LIMIT 1)";
         self.runtime.block_on(async {
-            let mut client = self.client().await?;
-            let decided = super::decide::decide(&mut client, decision).await;
-            decided.map_err(|fault| self.server.error(fault))
+            let client = self.client().await?;
+            let written = client.execute(sql, &[&At(applied_at.0), applied_by, yaml]).await;
+            written.map(drop).map_err(|error| self.server.failed(error))
         })
     }
 }

@@ -68,15 +68,6 @@ pub(super) fn plan<'a>(commit: &'a Commit, spill: &'a [SpillRow]) -> Vec<Write<'
     writes
 }
 
-/// Keeps the rules, unless they are the newest already.
-pub(super) fn rules(tick: Tick, yaml: &str) -> Write<'_> {
-    let write = Write::new(
-        "INSERT INTO rules (applied_at, yaml) SELECT $1::timestamptz, $2::text
-         WHERE $2 IS DISTINCT FROM (SELECT yaml FROM rules ORDER BY id DESC LIMIT 1)",
-    );
-    write.with(At(bigint(tick))).with(yaml)
-}
-
 /// The statement that writes jobs, but for what becomes of an error that is there.
 macro_rules! upsert_jobs {
     ($error:literal) => {

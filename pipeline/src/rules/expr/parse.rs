@@ -1,11 +1,12 @@
-//! Reads expressions: recursive descent, by the grammar above, over bytes that stay in place so
+//! Reads expressions: recursive descent, by the grammar above, over a text that stays in place so
 //! that every fault has one.
 
 use contracts::snapshot::{Measure as Latency, Window};
 use contracts::{State, nearest};
 
+use super::scan::Scan;
 use super::{
-    Arithmetic, Comparison, Expr, Label, Matcher, Measure, Number, Op, Pattern, Rate, Reading, Set,
+    Arithmetic, Comparison, Expr, Label, Matcher, Measure, Op, Pattern, Rate, Reading, Set,
     Standing, To,
 };
 use crate::distribution::PER_MILLE;
@@ -40,14 +41,13 @@ const MEASURES: [&str; 15] = [
 
 /// Reads an expression that is a condition, to its end.
 pub(super) fn condition(source: &str) -> Result<Expr, Fault> {
-    let mut parser = Parser { source, at: 0, depth: 0, operands: 0 };
+    let mut parser = Parser { scan: Scan::new(source), depth: 0, operands: 0 };
     let expr = parser.either()?;
-    let rest = parser.start();
-    if !source[rest..].is_empty() {
-        return Err((rest, "the expression goes on after its end".to_owned()));
+    if !parser.scan.rest().is_empty() {
+        return Err((parser.scan.start(), "the expression goes on after its end".to_owned()));
     }
     if !is_condition(&expr) {
-        return Err((parser.start(), compare_it(&expr)));
+        return Err((parser.scan.start(), compare_it(&expr)));
     }
     Ok(expr)
 }
@@ -70,8 +70,7 @@ fn is_condition(expr: &Expr) -> bool {
 }
 
 struct Parser<'a> {
-    source: &'a str,
-    at: usize,
+    scan: Scan<'a>,
     depth: usize,
     operands: usize,
 }
@@ -93,8 +92,8 @@ impl<'a> Parser<'a> {
     ) -> Result<Expr, Fault> {
         let mut left = side(self)?;
         loop {
-            let at = self.start();
-            let Some((_, set)) = ops.iter().find(|(text, _)| self.accept(text)) else {
+            let at = self.scan.start();
+            let Some((_, set)) = ops.iter().find(|(text, _)| self.scan.accept(text)) else {
                 return Ok(left);
             };
             if !is_condition(&left) {
@@ -102,7 +101,7 @@ impl<'a> Parser<'a> {
             }
             let right = side(self)?;
             if !is_condition(&right) {
-                return Err((self.start(), compare_it(&right)));
+                return Err((self.scan.start(), compare_it(&right)));
             }
             left = combine(at, Op::Set(*set), left, right)?;
         }
@@ -140,8 +139,8 @@ impl<'a> Parser<'a> {
     ) -> Result<Expr, Fault> {
         let mut left = side(self)?;
         loop {
-            let at = self.start();
-            let Some((_, found)) = ops.iter().find(|(text, _)| self.accept(text)) else {
+            let at = self.scan.start();
+            let Some((_, found)) = ops.iter().find(|(text, _)| self.scan.accept(text)) else {
                 return Ok(left);
             };
             let right = side(self)?;
@@ -150,36 +149,37 @@ impl<'a> Parser<'a> {
     }
 
     fn atom(&mut self) -> Result<Expr, Fault> {
-        let start = self.start();
+        let start = self.scan.start();
         self.operands += 1;
         if self.operands > OPERANDS {
             return Err((start, format!("more than {OPERANDS} measures and numbers")));
         }
-        if self.accept("(") {
+        if self.scan.accept("(") {
             self.depth += 1;
             if self.depth > DEPTH {
                 return Err((start, format!("more than {DEPTH} parentheses within each other")));
             }
             let expr = self.either()?;
-            self.expect(")")?;
+            self.scan.expect(")")?;
             self.depth -= 1;
             return Ok(expr);
         }
-        if self.source[start..].starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
-            return self.number().map(Expr::Number);
+        if self.scan.rest().starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
+            return self.scan.number().map(Expr::Number);
         }
-        if self.accept("absent") {
-            self.expect("(")?;
+        if self.scan.accept("absent") {
+            self.scan.expect("(")?;
             let reading = self.reading()?;
-            self.expect(")")?;
+            self.scan.expect(")")?;
             return Ok(Expr::Absent(reading));
         }
         self.reading().map(Expr::Reading)
     }
 
     fn reading(&mut self) -> Result<Reading, Fault> {
-        let start = self.start();
-        let name = self.word().map_err(|_| (start, "expected a measure or a number".to_owned()))?;
+        let start = self.scan.start();
+        let name =
+            self.scan.word().map_err(|_| (start, "expected a measure or a number".to_owned()))?;
         if !MEASURES.contains(&name) {
             let known = MEASURES.join(", ");
             let problem = match nearest(name, &MEASURES) {
@@ -189,7 +189,7 @@ impl<'a> Parser<'a> {
             return Err((start, problem));
         }
         let said = self.braces()?;
-        let window_at = self.start();
+        let window_at = self.scan.start();
         let window = self.window()?;
         let measure = measure(name, &said, window, window_at)?;
         let allowed: &[Label] = match measure {
@@ -224,16 +224,16 @@ impl<'a> Parser<'a> {
             matchers.push((at, Matcher { label, negated, to }));
         }
         let mut by = Vec::new();
-        if self.accept("by") {
-            self.expect("(")?;
+        if self.scan.accept("by") {
+            self.scan.expect("(")?;
             loop {
-                let at = self.start();
-                by.push(label(at, self.word()?)?);
-                if !self.accept(",") {
+                let at = self.scan.start();
+                by.push(label(at, self.scan.word()?)?);
+                if !self.scan.accept(",") {
                     break;
                 }
             }
-            self.expect(")")?;
+            self.scan.expect(")")?;
         }
         by.sort();
         by.dedup();
@@ -256,18 +256,18 @@ impl<'a> Parser<'a> {
     /// `{label="value", ...}`, each with the place of its label.
     fn braces(&mut self) -> Result<Vec<Said<'a>>, Fault> {
         let mut said = Vec::<Said>::new();
-        if !self.accept("{") {
+        if !self.scan.accept("{") {
             return Ok(said);
         }
-        while !self.accept("}") {
-            let at = self.start();
-            let label = self.word()?;
+        while !self.scan.accept("}") {
+            let at = self.scan.start();
+            let label = self.scan.word()?;
             let equals = |(negated, to): &(bool, To)| !negated && matches!(to, To::Text(_));
             let known = said.iter().find(|known| known.label == label);
             let known = known.is_some_and(|known| equals(&known.matcher));
             let (negated, pattern) = self.matching()?;
-            let value_at = self.start();
-            let text = self.string()?;
+            let value_at = self.scan.start();
+            let text = self.scan.string()?;
             let to = match pattern {
                 false => To::Text(text),
                 true => To::Pattern(Pattern::new(&text).map_err(|error| (value_at, told(&error)))?),
@@ -276,8 +276,8 @@ impl<'a> Parser<'a> {
                 return Err((at, format!("`{label}` is there twice")));
             }
             said.push(Said { at, label, matcher: (negated, to) });
-            if !self.accept(",") {
-                self.expect("}")?;
+            if !self.scan.accept(",") {
+                self.scan.expect("}")?;
                 break;
             }
         }
@@ -288,112 +288,23 @@ impl<'a> Parser<'a> {
     fn matching(&mut self) -> Result<(bool, bool), Fault> {
         let ops = [("=~", (false, true)), ("!~", (true, true)), ("!=", (true, false))];
         let ops = ops.into_iter().chain([("=", (false, false))]);
-        let found = ops.into_iter().find(|(text, _)| self.accept(text));
+        let found = ops.into_iter().find(|(text, _)| self.scan.accept(text));
         found
             .map(|(_, how)| how)
-            .ok_or_else(|| (self.start(), "expected one of = != =~ !~".to_owned()))
+            .ok_or_else(|| (self.scan.start(), "expected one of = != =~ !~".to_owned()))
     }
 
     fn window(&mut self) -> Result<Option<Window>, Fault> {
-        if !self.accept("[") {
+        if !self.scan.accept("[") {
             return Ok(None);
         }
-        let at = self.start();
-        let text = self.word()?;
+        let at = self.scan.start();
+        let text = self.scan.word()?;
         let window = text.parse().ok().filter(|window| *window != Window::All);
         let window = window
             .ok_or_else(|| (at, format!("`{text}` is not a window; there are 1m, 5m, 15m, 1h")))?;
-        self.expect("]")?;
+        self.scan.expect("]")?;
         Ok(Some(window))
-    }
-
-    /// A number as in Rust and in Prometheus, without `inf` and `nan`.
-    fn number(&mut self) -> Result<Number, Fault> {
-        let start = self.start();
-        let rest = &self.source[start..];
-        // A sign belongs to the number at its beginning, and behind its `e`.
-        let mut before = 'e';
-        let end = rest.find(|c: char| {
-            let signed = matches!(before, 'e' | 'E') && matches!(c, '+' | '-');
-            before = c;
-            !(signed || c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E'))
-        });
-        let end = end.unwrap_or(rest.len());
-        let value = rest[..end].parse().ok();
-        let value = value.filter(|value: &f64| value.is_finite());
-        self.at = start + end;
-        let follows = self.source[self.at..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
-        // Minus zero would differ from zero in its bits only.
-        let value = value.filter(|_| !follows).map(|value| Number((value + 0.0).to_bits()));
-        value.ok_or_else(|| (start, "expected a number, such as 0.05".to_owned()))
-    }
-
-    fn string(&mut self) -> Result<String, Fault> {
-        let start = self.start();
-        let rest = &self.source[start..];
-        let quote = rest.chars().next().filter(|c| "\"'".contains(*c));
-        let Some(quote) = quote else {
-            return Err((start, "expected a value in quotes".to_owned()));
-        };
-        let mut value = String::new();
-        let mut chars = rest.char_indices().skip(1);
-        while let Some((i, c)) = chars.next() {
-            match c {
-                '\\' => match chars.next() {
-                    Some((_, 'n')) => value.push('\n'),
-                    Some((_, 't')) => value.push('\t'),
-                    Some((_, c)) if "\\\"'".contains(c) => value.push(c),
-                    // `\.` and its like are of the pattern.
-                    Some((_, c)) => value.extend(['\\', c]),
-                    None => break,
-                },
-                c if c == quote => {
-                    self.at = start + i + c.len_utf8();
-                    return Ok(value);
-                }
-                c => value.push(c),
-            }
-        }
-        Err((start, "this quote is not closed".to_owned()))
-    }
-
-    fn word(&mut self) -> Result<&'a str, Fault> {
-        let start = self.start();
-        let rest = &self.source[start..];
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-        if end == 0 {
-            return Err((start, "expected a name".to_owned()));
-        }
-        self.at = start + end;
-        Ok(&rest[..end])
-    }
-
-    fn expect(&mut self, text: &str) -> Result<(), Fault> {
-        match self.accept(text) {
-            true => Ok(()),
-            false => Err((self.start(), format!("expected `{text}`"))),
-        }
-    }
-
-    fn accept(&mut self, text: &str) -> bool {
-        let start = self.start();
-        let rest = &self.source[start..];
-        // `by` is not the beginning of `bytes`.
-        let whole_word = |rest: &str| {
-            !text.ends_with(|c: char| c.is_alphabetic())
-                || !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
-        };
-        let accepted = rest.strip_prefix(text).is_some_and(whole_word);
-        if accepted {
-            self.at = start + text.len();
-        }
-        accepted
-    }
-
-    /// Where the next thing starts, behind white space.
-    fn start(&self) -> usize {
-        let rest = &self.source[self.at..];
-        self.at + rest.len() - rest.trim_start().len()
     }
 }
 

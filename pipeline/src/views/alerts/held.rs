@@ -173,7 +173,7 @@ impl Held {
                 let edge = edge(window, now);
                 let inside = self.dead_letters.iter().filter(|((at, _), _)| *at > edge);
                 let groups = inside.map(|((_, reason), n)| (reason.as_str(), *n as f64));
-                gather(reading, Label::Reason, groups, Some(0.0), |sum, n| sum + n)
+                gather(reading, groups, Some(0.0), |sum, n| sum + n)
             }
             Measure::Lag => {
                 let longest = self.lags.last_key_value().map(|(&micros, _)| micros as f64 / 1e6);
@@ -182,7 +182,7 @@ impl Held {
             Measure::StoreUp => {
                 let groups = self.stores.keys();
                 let groups = groups.map(|(name, up)| (name.as_str(), f64::from(u8::from(*up))));
-                gather(reading, Label::Store, groups, None, f64::min)
+                gather(reading, groups, None, f64::min)
             }
         }
     }
@@ -309,7 +309,6 @@ fn subject(reading: &Reading, text: impl Fn(Label) -> String) -> Subject {
 /// Groups that have one label, by subject; `none` is the value of no group.
 fn gather<'a>(
     reading: &Reading,
-    label: Label,
     groups: impl Iterator<Item = (&'a str, f64)>,
     none: Option<f64>,
     add: impl Fn(f64, f64) -> f64,
@@ -322,7 +321,6 @@ fn gather<'a>(
         let known = values.entry(subject(reading, |_| text.to_owned())).or_insert(none);
         *known = Some(known.map_or(value, |known| add(known, value)));
     }
-    debug_assert!(reading.by.iter().all(|by| *by == label));
     values
 }
 
