@@ -22,7 +22,7 @@ use crate::rules_file::{self, RulesFile};
 const PACE: Duration = Duration::from_millis(200);
 
 /// Between two looks at the file, in looks at the store.
-const FILE_PACE: usize = 5;
+const FILE_PACE: usize = 2;
 
 pub(crate) struct RulesWatch {
     pub(crate) reader: Box<dyn Reader>,
