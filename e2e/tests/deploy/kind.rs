@@ -40,7 +40,7 @@ const KUBECTL: &str = r#"
 shift 2
 case "$*" in
   *"get namespace kube-system"*) cat "$STATE/image" 2>/dev/null ;;
-  *"annotate --overwrite namespace kube-system"*) printf %s "${*##*=}" >"$STATE/image" ;;
+  *"annotate --overwrite namespace kube-system"*) last=${!#} && printf %s "${last#*=}" >"$STATE/image" ;;
   *"get statefulset pipeline"*) [[ -e $STATE/applied ]] ;;
   *"get secret observatory-servers"*) [[ -e $STATE/secrets ]] ;;
   "apply --filename -") cat >"$STATE/secrets" ;;

@@ -74,6 +74,10 @@ fn lets(cluster: &Cluster, way: &str, own: &Pod<'_>, other: &Pod<'_>, to: &Pod<'
 }
 
 fn is(cluster: &Cluster, peer: &Value, pod: &Pod<'_>, here: &str) -> bool {
+    // An address of a node's, and no pod's.
+    if !peer["ipBlock"].is_null() {
+        return false;
+    }
     let space = &peer["namespaceSelector"];
     let in_space = match space.is_null() {
         true => pod.namespace == here,
