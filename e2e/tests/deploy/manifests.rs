@@ -420,3 +420,20 @@ fn secrets_are_other_ones_each_time_and_tell_nobody_a_token() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("REDIS_URL"), "{output:?}");
 }
+
+#[test]
+fn the_image_that_the_manifests_name_is_the_one_that_the_flake_makes() {
+    let scripts = text("nix/kind/lib.sh");
+    assert!(scripts.contains("$root#image-observatory"), "the scripts build another");
+    // The flake comes with a change of its own; from then on they are held together.
+    if !project("flake.nix").exists() {
+        return;
+    }
+    let image = text("nix/image.nix");
+    for line in ["name = \"observatory\";", "tag = observatory.version;", "User = \"65532:65532\";"]
+    {
+        assert!(image.contains(line), "nix/image.nix has no {line}");
+    }
+    let outputs = text("nix/default.nix");
+    assert!(outputs.contains("image-observatory ="), "the flake has no such output");
+}

@@ -23,7 +23,7 @@ impl Watching {
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("addresses.sed");
         fs::write(&script, given(cluster, "addresses-", "addresses.sed")).unwrap();
-        let there = |map: &str, key: &str| replaced(&script, &given(cluster, map, key));
+        let there = |map: &str, key: &str| replaced(&script, given(cluster, map, key));
         Watching {
             prometheus: there("prometheus-", "prometheus.yml"),
             alertmanager: there("alertmanager-", "alertmanager.yml"),
