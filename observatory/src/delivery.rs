@@ -45,7 +45,7 @@ const CEASED: usize = 1_000;
 
 /// Where alerts are sent.
 #[derive(clap::Args, Clone)]
-pub(crate) struct Args {
+pub(crate) struct WebhookArgs {
     /// A server that is told when an alert begins to fire and when it has ceased, by a POST of what
     /// Alertmanager's webhook sends.
     #[arg(long, env = "OBSERVATORY_ALERT_WEBHOOK", hide_env_values = true, value_name = "URL")]
@@ -61,7 +61,7 @@ pub(crate) struct Args {
     alert_webhook_token: Option<String>,
 }
 
-impl Args {
+impl WebhookArgs {
     /// Where alerts are sent, if anywhere; their links begin with `public`.
     pub(crate) fn destinations(
         &self,
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn an_address_that_cannot_be_sent_to_is_refused() {
-        let args = |webhook: &str| Args {
+        let args = |webhook: &str| WebhookArgs {
             alert_webhook: Some(webhook.to_owned()),
             alert_webhook_token: None,
         };

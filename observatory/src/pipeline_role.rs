@@ -53,7 +53,7 @@ pub(crate) struct Args {
     #[arg(long, env = "OBSERVATORY_ALERTMANAGER_URL", value_name = "URL")]
     alertmanager_url: Option<String>,
     #[command(flatten)]
-    delivery: delivery::Args,
+    delivery: delivery::WebhookArgs,
     /// Where people open the page: links in alerts begin with it.
     #[arg(
         long,

@@ -59,7 +59,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     beside: access::Beside,
     #[command(flatten)]
-    delivery: delivery::Args,
+    delivery: delivery::WebhookArgs,
     /// Where the data of the embedded store lies; by default below $XDG_STATE_HOME.
     #[arg(long, env = "OBSERVATORY_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
