@@ -23,6 +23,7 @@ pub mod decode;
 pub mod event;
 pub mod openapi;
 pub mod registry;
+pub mod retries;
 pub mod schema;
 pub mod snapshot;
 pub mod time;
