@@ -28,7 +28,7 @@ use crate::rules::behind::Behind;
 use crate::rules::{Expr, Order, Rule};
 use crate::seal::Sealed;
 use crate::views::alerts::Alert;
-use crate::views::sliding::Steps;
+use crate::views::sliding::{Steps, Wanted};
 use crate::worker::{Pipeline, Stopped};
 
 /// Facts of a tick: enough to make the fixed cost of a tick small beside them.
@@ -77,6 +77,13 @@ impl Episode {
     }
 }
 
+/// When `rules` would have fired over `facts`, which are sorted by their times.
+pub fn episodes(rules: Vec<Rule>, facts: &[Fact]) -> Result<Vec<EpisodeView>, Stopped> {
+    let mut backtest = Backtest::start(rules)?;
+    facts.iter().try_for_each(|fact| backtest.take(fact.clone()))?;
+    Ok(backtest.finish()?.iter().map(Episode::view).collect())
+}
+
 /// A back-test under way.
 pub struct Backtest {
     pipeline: Pipeline,
@@ -96,6 +103,7 @@ impl Backtest {
         let config = Config {
             grid: 1,
             steps: Steps::Every,
+            wanted: Wanted::by(&rules),
             judge: true,
             keep_records: true,
             ..Config::default()

@@ -181,7 +181,7 @@ impl Matcher {
     pub fn admits(&self, text: &str) -> bool {
         let matches = match &self.to {
             To::Text(to) => to == text,
-            To::Pattern(Pattern { regex, .. }) => regex.is_match(text),
+            To::Pattern(pattern) => pattern.is_match(text),
         };
         matches != self.negated
     }
@@ -207,6 +207,10 @@ impl Pattern {
 
     pub fn as_str(&self) -> &str {
         &self.source
+    }
+
+    pub fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
     }
 }
 
@@ -355,6 +359,15 @@ impl Expr {
                 // One side has all labels of the other.
                 sides.iter().filter_map(Expr::labels).max_by_key(Vec::len)
             }
+        }
+    }
+
+    /// All that is measured in it.
+    pub fn readings(&self) -> Vec<&Reading> {
+        match self {
+            Expr::Number(_) => Vec::new(),
+            Expr::Reading(reading) | Expr::Absent(reading) => vec![reading],
+            Expr::Both(_, sides) => sides.iter().flat_map(Expr::readings).collect(),
         }
     }
 
