@@ -74,11 +74,8 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    pub(crate) fn new(
-        reason: Reason,
-        pointer: impl Into<String>,
-        detail: impl Into<String>,
-    ) -> Self {
+    /// A rejection; `detail` is at most [`MAX_DETAIL_BYTES`] long.
+    pub fn new(reason: Reason, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         let (pointer, detail) = (pointer.into(), detail.into());
         debug_assert!(detail.len() <= MAX_DETAIL_BYTES, "{} bytes of detail", detail.len());
         Rejection { reason, pointer, detail }
@@ -87,6 +84,21 @@ impl Rejection {
 
 /// Reads one event.
 pub fn decode(body: &[u8]) -> Result<Event<'_>, Rejection> {
+    let fields = fields(body)?;
+    let kind = kind(&fields)?;
+    let undated = schema::check(&fields)?;
+    undated.dated(kind, body)
+}
+
+/// A JSON object of another vocabulary, as strict as [`decode`] is before it looks at the type.
+pub fn object(body: &[u8]) -> Result<&str, Rejection> {
+    let fields = fields(body)?;
+    fields.object(Field::Root)?;
+    Ok(fields.raw(Field::Root))
+}
+
+/// The fields of a body that is JSON as we accept it.
+fn fields(body: &[u8]) -> Result<Fields<'_>, Rejection> {
     let text = text_of(body)?;
     let mut fields = Fields::of(text);
     let too_deep = json::scan(text, &mut fields).map_err(bad_json)?;
@@ -95,9 +107,7 @@ pub fn decode(body: &[u8]) -> Result<Event<'_>, Rejection> {
             format!("nests deeper than {MAX_DEPTH} levels: flatten it, or send it as text");
         return Err(Rejection::new(Reason::TooDeep, pointer, detail));
     }
-    let kind = kind(&fields)?;
-    let undated = schema::check(&fields)?;
-    undated.dated(kind, body)
+    Ok(fields)
 }
 
 /// The body as text, if it is not too large for us.

@@ -30,6 +30,9 @@ pub const CONTRACT_VERSION: &str = "1.1.0";
 /// Bytes of UTF-8 in a `type`, `queue` or `worker`. They become labels, keys and index entries.
 pub const MAX_NAME_BYTES: usize = 200;
 
+/// The attempt of an event of Celery, which does not tell it: 1 + the retries of the job before it.
+pub const UNTOLD: u16 = 0;
+
 /// What an event says happened, in the order in which it may decide a job's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -125,6 +128,8 @@ pub struct Event<'a> {
     pub correlation_id: Uuid,
     pub idempotency_key: Cow<'a, str>,
     pub job: Job<'a>,
+    /// What it was before it became an event of this contract, if it was something else.
+    pub origin: Option<Origin<'a>>,
     /// The bytes as received, unknown fields and white space included.
     pub body: &'a [u8],
 }
@@ -137,16 +142,37 @@ pub struct Producer<'a> {
     pub version: Cow<'a, str>,
 }
 
+/// An event of another vocabulary, of which this one was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin<'a> {
+    pub format: Format,
+    /// Which of several brokers it came from.
+    pub source: Option<Cow<'a, str>>,
+    /// When the job is no longer to be begun.
+    pub expires: Option<Micros>,
+    /// The raw JSON object that was received, as far as it is kept.
+    pub event: Option<&'a str>,
+}
+
+/// Vocabularies that do not say what an event of this contract must.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Celery's task events: they do not tell the attempt, and only some tell type and queue.
+    Celery,
+}
+
 /// The job as one event describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job<'a> {
     pub id: JobId,
+    /// Empty only where the event is of Celery, and does not tell it.
     pub job_type: Cow<'a, str>,
     /// What the producer believed; decides nothing.
     pub status: Cow<'a, str>,
     pub created_at: Micros,
     pub queue: Option<Cow<'a, str>>,
     pub worker: Option<Cow<'a, str>>,
+    /// From 1; [`UNTOLD`] where all events of the job together tell it.
     pub attempt: u16,
     pub error: Option<Fault<'a>>,
     /// The raw JSON object.

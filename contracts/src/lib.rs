@@ -24,6 +24,7 @@ pub mod event;
 pub mod notes;
 pub mod openapi;
 pub mod registry;
+pub mod retries;
 pub mod schema;
 pub mod snapshot;
 pub mod time;

@@ -30,6 +30,10 @@ pub struct JobView {
     pub queue: Option<String>,
     pub worker: Option<String>,
     pub attempt: u16,
+    /// Seconds that the last attempt ran; only of tasks of Celery that have ended, told by
+    /// themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<f64>,
     pub error: Option<ErrorInfo>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Object>,

@@ -49,6 +49,7 @@ fn job() -> JobView {
         queue: Some("default".into()),
         worker: None,
         attempt: 1,
+        runtime: None,
         error: error.clone(),
         payload: None,
         metadata: None,

@@ -10,6 +10,8 @@ mod amqp;
 mod api;
 #[path = "support/built.rs"]
 mod built;
+#[path = "real/celery.rs"]
+mod celery;
 #[path = "real/cluster.rs"]
 mod cluster;
 #[path = "real/crash_points.rs"]

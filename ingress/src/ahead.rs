@@ -7,7 +7,12 @@ pub const MAX_AHEAD: i64 = 3_600_000_000;
 
 /// Refuses an event from too far ahead: it would push the views' clock-dependent windows around.
 pub fn in_time(event: &Event<'_>, now: Micros) -> Result<(), Rejection> {
-    if event.occurred_at.0 <= now.0.saturating_add(MAX_AHEAD) {
+    time_in_time(event.occurred_at, now)
+}
+
+/// The same of something that occurred at `at`.
+pub(crate) fn time_in_time(at: Micros, now: Micros) -> Result<(), Rejection> {
+    if at.0 <= now.0.saturating_add(MAX_AHEAD) {
         return Ok(());
     }
     Err(Rejection {

@@ -10,8 +10,10 @@
 
 pub mod ahead;
 pub mod amqp;
+pub mod celery;
 pub mod gateway;
 pub mod ledger;
 pub mod recorded;
 pub mod submit;
+pub mod vocabulary;
 pub mod work;

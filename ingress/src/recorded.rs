@@ -1,8 +1,10 @@
-//! Recorded streams: JSON lines, one event each, plain or gzipped, from a file or standard input.
+//! Recorded streams: JSON lines, plain or gzipped, from a file or standard input.
 //!
 //! ```text
 //!   file ──(gunzip)──▶ blocks of whole lines ──decode──▶ Batch { facts, rejected } ──▶ replay
 //! ```
+//!
+//! A line is one event; of Celery it may be a delivery or a list, and the whole stream one list.
 //!
 //! Reading and decoding run on a thread of their own, a few batches ahead of who takes them.
 //!
@@ -10,7 +12,8 @@
 //!
 //! 1. Batches hold the lines in their order; blank lines are skipped, every other is a fact or a
 //!    rejection with its line number.
-//! 2. Memory is bounded: a line longer than an event may be is rejected without being kept.
+//! 2. Memory is bounded: a line longer than an event may be is rejected without being kept. A stream
+//!    that begins as a list is in memory as a whole.
 
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal, Read};
@@ -19,9 +22,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use contracts::decode::MAX_BODY_BYTES;
 use contracts::{Event, Reason, Rejection};
 use flate2::read::MultiGzDecoder;
+use serde_json::value::RawValue;
+
+use crate::celery;
+use crate::vocabulary::{Entry, Vocabulary};
 
 /// Bytes read at a time: some hundred events, so that a batch is neither a cost nor a wait.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -88,13 +94,25 @@ impl<T> Iterator for Recorded<T> {
     }
 }
 
+/// Opens a recorded stream of events of our own contract, as [`open_as`] does.
+pub fn open<T: Send + 'static>(
+    path: &Path,
+    mut item: impl FnMut(&Event<'_>) -> T + Send + 'static,
+) -> Result<Recorded<T>, Error> {
+    open_as(path, Vocabulary::Native, move |read| match read {
+        Entry::Event(event) => Some(item(event)),
+        Entry::Note(_) | Entry::Pulse(_) => None,
+    })
+}
+
 /// Opens a recorded stream, `-` for standard input, and begins to decode it.
 ///
 /// `item` is called for each event in order, on the decoding thread. Gzip is recognised by its
 /// first bytes, whatever the name.
-pub fn open<T: Send + 'static>(
+pub fn open_as<T: Send + 'static>(
     path: &Path,
-    item: impl FnMut(&Event<'_>) -> T + Send + 'static,
+    format: Vocabulary,
+    item: impl FnMut(Entry<'_>) -> Option<T> + Send + 'static,
 ) -> Result<Recorded<T>, Error> {
     let position = Arc::new(AtomicU64::new(0));
     let (source, name, length): (Box<dyn Read + Send>, _, _) = if path == Path::new("-") {
@@ -117,7 +135,7 @@ pub fn open<T: Send + 'static>(
     let (sender, batches) = sync_channel(AHEAD);
     std::thread::Builder::new()
         .name("decode".to_owned())
-        .spawn(move || decode(source, name, item, &sender))
+        .spawn(move || decode(source, name, &format, item, &sender))
         .map_err(Error::Thread)?;
     Ok(Recorded { batches, position, length })
 }
@@ -138,14 +156,25 @@ impl Read for Counted {
 fn decode<T>(
     source: Counted,
     name: String,
-    mut item: impl FnMut(&Event<'_>) -> T,
+    format: &Vocabulary,
+    mut item: impl FnMut(Entry<'_>) -> Option<T>,
     batches: &SyncSender<Result<Batch<T>, Error>>,
 ) {
     let mut lines = Lines { buffer: Vec::new(), scanned: 0, line: 0, oversized: false };
     let result = gunzip(source).and_then(|mut source| {
+        if !matches!(format, Vocabulary::Native) {
+            lines.fill(&mut source)?;
+            let first = lines.buffer.iter().find(|byte| !byte.is_ascii_whitespace());
+            if first == Some(&b'[') {
+                source.read_to_end(&mut lines.buffer)?;
+                if let Some(text) = one_per_line(&lines.buffer) {
+                    lines.buffer = text;
+                }
+            }
+        }
         loop {
             let filled = lines.fill(&mut source)?;
-            let batch = lines.decode(filled == 0, &mut item);
+            let batch = lines.decode(filled == 0, format, &mut item);
             let empty = batch.items.is_empty() && batch.rejected.is_empty();
             // Who replays has given up, and says why itself.
             if !empty && batches.send(Ok(batch)).is_err() || filled == 0 {
@@ -162,6 +191,18 @@ fn decode<T>(
         // As above.
         drop(batches.send(Err(error)));
     }
+}
+
+/// The elements of a list, a line each; none if it is not one list, but perhaps lines of lists.
+fn one_per_line(text: &[u8]) -> Option<Vec<u8>> {
+    let elements = serde_json::from_slice::<Vec<&RawValue>>(text).ok()?;
+    let mut lines = Vec::with_capacity(text.len());
+    for element in elements {
+        // Line feeds are between the values of JSON, never in them.
+        lines.extend(element.get().bytes().map(|byte| if byte == b'\n' { b' ' } else { byte }));
+        lines.push(b'\n');
+    }
+    Some(lines)
 }
 
 /// Looks at the first two bytes, and unpacks what begins like gzip (RFC 1952).
@@ -201,7 +242,12 @@ impl Lines {
         read
     }
 
-    fn decode<T>(&mut self, at_end: bool, item: &mut impl FnMut(&Event<'_>) -> T) -> Batch<T> {
+    fn decode<T>(
+        &mut self,
+        at_end: bool,
+        format: &Vocabulary,
+        item: &mut impl FnMut(Entry<'_>) -> Option<T>,
+    ) -> Batch<T> {
         let mut batch = Batch { items: Vec::with_capacity(512), rejected: Vec::new() };
         let mut start = 0;
         let mut search = self.scanned;
@@ -209,15 +255,15 @@ impl Lines {
             let end = search + found;
             self.line += 1;
             if std::mem::take(&mut self.oversized) {
-                batch.rejected.push(Rejected { line: self.line, rejection: oversized() });
+                batch.rejected.push(Rejected { line: self.line, rejection: oversized(format) });
             } else {
-                decode_line(&self.buffer[start..end], self.line, item, &mut batch);
+                decode_line(&self.buffer[start..end], self.line, format, item, &mut batch);
             }
             start = end + 1;
             search = start;
         }
         self.buffer.drain(..start);
-        if self.buffer.len() > MAX_BODY_BYTES + 1 {
+        if self.buffer.len() > format.longest_line() + 1 {
             self.oversized = true;
             self.buffer.clear();
         }
@@ -225,9 +271,9 @@ impl Lines {
         if at_end && (self.oversized || !self.buffer.is_empty()) {
             self.line += 1;
             if self.oversized {
-                batch.rejected.push(Rejected { line: self.line, rejection: oversized() });
+                batch.rejected.push(Rejected { line: self.line, rejection: oversized(format) });
             } else {
-                decode_line(&self.buffer, self.line, item, &mut batch);
+                decode_line(&self.buffer, self.line, format, item, &mut batch);
             }
         }
         batch
@@ -237,23 +283,32 @@ impl Lines {
 fn decode_line<T>(
     line: &[u8],
     number: u64,
-    item: &mut impl FnMut(&Event<'_>) -> T,
+    format: &Vocabulary,
+    item: &mut impl FnMut(Entry<'_>) -> Option<T>,
     batch: &mut Batch<T>,
 ) {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.trim_ascii().is_empty() {
         return;
     }
-    match contracts::decode(line) {
-        Ok(event) => batch.items.push(item(&event)),
-        Err(rejection) => batch.rejected.push(Rejected { line: number, rejection }),
+    let rejected = &mut batch.rejected;
+    let mut reject = |rejection| rejected.push(Rejected { line: number, rejection });
+    let mut take = |element: Result<&[u8], Rejection>| match element
+        .and_then(|element| format.read(element, &mut *item))
+    {
+        Ok(read) => batch.items.extend(read),
+        Err(rejection) => reject(rejection),
+    };
+    match format {
+        Vocabulary::Native => take(Ok(line)),
+        Vocabulary::Celery(_) => celery::recorded(line, take),
     }
 }
 
-fn oversized() -> Rejection {
+fn oversized(format: &Vocabulary) -> Rejection {
     Rejection {
         reason: Reason::TooLarge,
         pointer: String::new(),
-        detail: format!("an event is at most {MAX_BODY_BYTES} bytes"),
+        detail: format!("a line is at most {} bytes", format.longest_line()),
     }
 }

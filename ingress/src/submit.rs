@@ -18,12 +18,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use contracts::Event;
-use contracts::event::ErrorInfo;
+use contracts::event::{ErrorInfo, Kind, UNTOLD};
 use pipeline::fact::Fact;
+use pipeline::name::Name;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::amqp::publisher::{Message, PublishError, Publisher};
 use crate::amqp::topology;
+use crate::celery::Note;
 
 /// Events that may be accepted and not durable. It bounds memory (at 256 KiB an event this is the
 /// worst case of 1.3 GB; at the usual 1 KiB, 5 MB), and is several ticks at full speed.
@@ -43,6 +45,8 @@ pub struct Submitted {
     pub metadata: Option<String>,
     /// The reference worker is to execute the job.
     pub execute: bool,
+    /// It is archived, and nothing else: it decides nothing.
+    pub note: bool,
 }
 
 impl Submitted {
@@ -57,7 +61,29 @@ impl Submitted {
             }),
             metadata: event.job.metadata.map(str::to_owned),
             execute,
+            note: false,
         }
+    }
+
+    /// Something that is archived with a job, and says nothing of its state.
+    pub fn note(note: &Note) -> Submitted {
+        let at = note.at.0;
+        let fact = Fact {
+            job: note.job,
+            event: note.id,
+            at,
+            created_at: at,
+            seq: 0,
+            job_type: Name::NONE,
+            queue: Name::NONE,
+            worker: Name::NONE,
+            attempt: UNTOLD,
+            kind: Kind::Created,
+            inferred: false,
+            expires_after: 0,
+        };
+        let body = note.body.clone();
+        Submitted { fact, body, error: None, metadata: None, execute: false, note: true }
     }
 }
 

@@ -281,6 +281,7 @@ impl Engine {
         let (mut asides, mut newest) = (Vec::new(), None);
         for delivery in self.open.drain(..) {
             let mut fact = delivery.event.fact.clone();
+            let note = delivery.event.note;
             let late = fact.at < i64::try_from(tick.saturating_sub(ROW_RETENTION)).unwrap_or(0);
             let heard = if tells { heard(&delivery.event, late) } else { None };
             fact.seq = self.ledger.enter(tick, Entry { delivery, late });
@@ -288,7 +289,7 @@ impl Engine {
             asides.extend(
                 heard.map(|heard| Aside::Event(Box::new(Heard { fact: fact.clone(), ..heard }))),
             );
-            if !late {
+            if !late && !note {
                 inputs.push(Input::Fact(fact));
             }
         }
@@ -358,7 +359,7 @@ fn hear(aside: Aside, tick: Tick, foreign: &mut Foreign, commit: &mut Commit) {
     match aside {
         Aside::Event(heard) => {
             let Heard { fact, body, error, metadata, late } = *heard;
-            let event = Submitted { fact, body, error, metadata, execute: false };
+            let event = Submitted { fact, body, error, metadata, execute: false, note: false };
             commit.heard.extend(foreign.keep(Accepted { tick, event, late }));
         }
         Aside::Newest(at) => commit.newest = commit.newest.max(Some(at)),

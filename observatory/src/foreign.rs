@@ -96,9 +96,16 @@ mod tests {
             attempt: 1,
             kind: Kind::Created,
             inferred: false,
+            expires_after: 0,
         };
-        let event =
-            Submitted { fact, body: Vec::new(), error: None, metadata: None, execute: false };
+        let event = Submitted {
+            fact,
+            body: Vec::new(),
+            error: None,
+            metadata: None,
+            execute: false,
+            note: false,
+        };
         Accepted { tick: 10, event, late: false }
     }
 

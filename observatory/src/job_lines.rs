@@ -13,9 +13,11 @@ use anyhow::Context;
 use contracts::event::ErrorInfo;
 use contracts::view::JobView;
 use contracts::{Event, JobId, Micros};
+use pipeline::Tick;
 use pipeline::fact::Fact;
 use pipeline::row::Row;
 use pipeline::summary::{Standing, Summary, UNKNOWN};
+use sinks::changes::inferred_error;
 use tempfile::NamedTempFile;
 
 /// The bodies of a stream, by job.
@@ -92,15 +94,17 @@ impl JobLines {
     }
 
     /// Writes the lines.
-    pub(crate) fn finish(self) -> anyhow::Result<()> {
+    ///
+    /// `now` is the time at which the stream ends, for what is concluded from silence.
+    pub(crate) fn finish(self, now: Tick) -> anyhow::Result<()> {
         let JobLines { out, bodies, by_job, failed, .. } = self;
         failed.map_or(Ok(()), Err).context("cannot write to a temporary file")?;
         let bodies = bodies.into_inner().map_err(io::IntoInnerError::into_error);
         let mut bodies = bodies.context("cannot write to a temporary file")?;
         match out {
-            Out::Stream { stream, path } => write(by_job, &mut bodies, stream)
+            Out::Stream { stream, path } => write(by_job, now, &mut bodies, stream)
                 .with_context(|| format!("cannot write to {}", path.display())),
-            Out::File { beside, path } => write(by_job, &mut bodies, beside.as_file())
+            Out::File { beside, path } => write(by_job, now, &mut bodies, beside.as_file())
                 .and_then(|()| Ok(beside.persist(&path).map(drop)?))
                 .with_context(|| format!("cannot write to {}", path.display())),
         }
@@ -109,13 +113,14 @@ impl JobLines {
 
 fn write(
     by_job: BTreeMap<JobId, Vec<Place>>,
+    now: Tick,
     bodies: &mut File,
     lines: impl Write,
 ) -> anyhow::Result<()> {
     let mut lines = BufWriter::new(lines);
     for (job, places) in by_job {
         let found = places.into_iter().map(|place| read(bodies, place));
-        if let Some(view) = view(job, &found.collect::<Result<Vec<_>, _>>()?) {
+        if let Some(view) = view(job, now, &found.collect::<Result<Vec<_>, _>>()?) {
             serde_json::to_writer(&mut lines, &view)?;
             lines.write_all(b"\n")?;
         }
@@ -131,7 +136,7 @@ fn read(file: &mut File, place: Place) -> io::Result<Vec<u8>> {
 }
 
 /// The job that these events, all about it, come to.
-fn view(job: JobId, bodies: &[Vec<u8>]) -> Option<JobView> {
+fn view(job: JobId, now: Tick, bodies: &[Vec<u8>]) -> Option<JobView> {
     let events: Vec<Event<'_>> =
         bodies.iter().filter_map(|body| contracts::decode(body).ok()).collect();
     let facts: Vec<Fact> = events.iter().map(|event| Fact::of(event, 0)).collect();
@@ -139,7 +144,12 @@ fn view(job: JobId, bodies: &[Vec<u8>]) -> Option<JobView> {
     for fact in &facts {
         summary.join(&Summary::of(fact));
     }
+    if let Some(concluded) = summary.expired(job, now) {
+        summary.join(&Summary::of(&concluded));
+    }
     // The greater body breaks a tie between contents of one event id.
+    let deciding = events.iter().zip(&facts).filter(|(_, fact)| summary.decided_by(fact));
+    let deciding = deciding.max_by_key(|(event, _)| event.body).map(|(event, _)| event);
     let greatest = |wanted: &dyn Fn(&Event<'_>) -> bool| {
         let both = events.iter().zip(&facts).filter(|(event, _)| wanted(event));
         both.max_by_key(|(event, fact)| (Standing::of(fact), event.body)).map(|(event, _)| event)
@@ -160,7 +170,13 @@ fn view(job: JobId, bodies: &[Vec<u8>]) -> Option<JobView> {
         queue: text(row.queue),
         worker: text(row.worker),
         attempt: summary.top.attempt,
-        error: greatest(&|_| true).and_then(|event| event.job.error.as_ref().map(ErrorInfo::from)),
+        runtime: None,
+        error: match row.inferred && summary.is_untold() {
+            true => {
+                inferred_error(summary.top.kind).and_then(|error| serde_json::from_str(error).ok())
+            }
+            false => deciding.and_then(|event| event.job.error.as_ref().map(ErrorInfo::from)),
+        },
         payload: None,
         metadata: greatest(&|event| event.job.metadata.is_some())
             .and_then(|event| serde_json::from_str(event.job.metadata?).ok()),

@@ -28,7 +28,7 @@ use crate::core::{Core, OBSERVED};
 use crate::delivery;
 use crate::engine::{self, GRID, Msg};
 use crate::http::{self, Server};
-use crate::intake;
+use crate::intake::{self, Celery};
 use crate::member::Member;
 use crate::metrics::{self, Metrics};
 use crate::rules_file::{self, RulesFile};
@@ -43,6 +43,8 @@ const DRAIN: Duration = Duration::from_secs(8);
 pub(crate) struct Args {
     #[command(flatten)]
     urls: Urls,
+    #[command(flatten)]
+    celery: Celery,
     /// Where health and metrics are served.
     #[arg(long, env = "OBSERVATORY_LISTEN", default_value = "127.0.0.1:9100")]
     listen: SocketAddr,
@@ -85,6 +87,7 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
     let mut signals = Signals::new()?;
     let place = args.cluster.place()?;
     let broker = args.urls.rabbitmq()?;
+    let celery = args.celery.keep()?;
     let (postgres, redis, mongodb) =
         (args.urls.postgres()?, args.urls.redis()?, args.urls.mongodb()?);
     let listener = http::bind(args.listen)?;
@@ -131,7 +134,7 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
         () = signals.stop() => return Ok(ExitCode::SUCCESS),
     };
     let name = "observatory pipeline";
-    let events = intake::start(broker, Some(args.prefetch), name, &inbox, &metrics)?;
+    let events = intake::start(broker, Some(args.prefetch), celery, name, &inbox, &metrics)?;
     readiness.send_replace(Readiness::Ready);
 
     let failed = tokio::select! {

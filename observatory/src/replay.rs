@@ -16,9 +16,11 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::ValueEnum;
-use contracts::{Micros, Reason, Snapshot};
+use contracts::{EventId, Micros, Reason, Snapshot};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ingress::celery::Keep;
 use ingress::recorded::{self, Batch, Recorded, Rejected};
+use ingress::vocabulary::{Entry, Vocabulary};
 use pipeline::Tick;
 use pipeline::dataflow::Config;
 use pipeline::fact::{Fact, Input};
@@ -70,11 +72,32 @@ pub(crate) struct Args {
 enum Format {
     /// Events of our own contract.
     Native,
+    /// Celery's events: recorded deliveries (`{"body": …}`), events, or lists of events.
+    Celery,
+}
+
+/// What a line comes to.
+enum Item {
+    Fact(Fact),
+    /// Nothing but the time at which something happened, µs since the epoch.
+    Time(i64),
+}
+
+impl Item {
+    fn at(&self) -> i64 {
+        match self {
+            Item::Fact(fact) => fact.at,
+            Item::Time(at) => *at,
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let rules = args.rules.as_deref().map(rules_file::read).transpose()?;
-    let Format::Native = args.format;
+    let format = match args.format {
+        Format::Native => Vocabulary::Native,
+        Format::Celery => Vocabulary::Celery(Keep::default()),
+    };
     let canonical = |path: &PathBuf| path.canonicalize().ok();
     if let Some(out) = args.jobs.as_ref().and_then(canonical)
         && canonical(&args.file).is_some_and(|file| file == out)
@@ -84,21 +107,27 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let lines = args.jobs.as_deref().map(JobLines::create).transpose()?;
     let lines = Arc::new(Mutex::new(lines));
     let decoding = Arc::clone(&lines);
-    let stream = recorded::open(&args.file, move |event| {
+    let stream = recorded::open_as(&args.file, format, move |read| {
+        let event = match read {
+            Entry::Event(event) => event,
+            Entry::Note(note) => return Some(Item::Time(note.at.0)),
+            Entry::Pulse(at) => return Some(Item::Time(at.0)),
+        };
         let mut lines = decoding.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lines) = &mut *lines {
             lines.take(event);
         }
-        Fact::of(event, 0)
+        Some(Item::Fact(Fact::of(event, 0)))
     })?;
     let bar = progress_bar(&stream);
     let mut replay = Replay::start(args.workers, rules.map(|file| file.rules))?;
     let outcome = replay.take_all(stream, args.sort, &bar);
     bar.finish_and_clear();
     outcome?;
+    let now = replay.clock;
     let snapshot = replay.finish()?;
     if let Some(lines) = lines.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        lines.finish()?;
+        lines.finish(now)?;
     }
     args.output.print(&snapshot, || table::snapshot(&snapshot))?;
     Ok(ExitCode::SUCCESS)
@@ -139,7 +168,7 @@ impl Replay {
 
     fn take_all(
         &mut self,
-        mut stream: Recorded<Fact>,
+        mut stream: Recorded<Item>,
         sort: bool,
         bar: &ProgressBar,
     ) -> anyhow::Result<()> {
@@ -150,7 +179,7 @@ impl Replay {
             if sort {
                 unsorted.extend(items);
             } else {
-                items.into_iter().try_for_each(|fact| self.take(fact))?;
+                items.into_iter().try_for_each(|item| self.take(item))?;
             }
             for rejected in rejected {
                 self.reject(&rejected, bar);
@@ -161,13 +190,16 @@ impl Replay {
             bar.set_position(stream.position());
             bar.set_message(rate(self.n_facts, bar.elapsed()));
         }
-        unsorted.sort_by_key(|fact| (fact.at, fact.event));
-        unsorted.into_iter().try_for_each(|fact| self.take(fact))
+        unsorted.sort_by_key(|item| match item {
+            Item::Fact(fact) => (fact.at, fact.event),
+            Item::Time(at) => (*at, EventId::nil()),
+        });
+        unsorted.into_iter().try_for_each(|item| self.take(item))
     }
 
-    fn take(&mut self, fact: Fact) -> anyhow::Result<()> {
+    fn take(&mut self, item: Item) -> anyhow::Result<()> {
         // The contract bounds times to this century, so none is negative.
-        let clock = self.clock.max(u64::try_from(fact.at).unwrap_or(0));
+        let clock = self.clock.max(u64::try_from(item.at()).unwrap_or(0));
         let next_second = clock.div_ceil(SECOND) > self.clock.div_ceil(SECOND);
         if self.open.len() >= TICK_FACTS || self.judges && next_second {
             self.feed()?;
@@ -177,7 +209,9 @@ impl Replay {
             self.pipeline
                 .orders(clock, rules.into_iter().map(|rule| (rule.into(), 1)).collect())?;
         }
-        self.open.push(Input::Fact(fact));
+        if let Item::Fact(fact) = item {
+            self.open.push(Input::Fact(fact));
+        }
         Ok(())
     }
 
@@ -226,7 +260,7 @@ impl Replay {
     }
 }
 
-fn progress_bar(stream: &Recorded<Fact>) -> ProgressBar {
+fn progress_bar(stream: &Recorded<Item>) -> ProgressBar {
     let bar = match stream.length() {
         Some(length) => ProgressBar::new(length).with_style(
             ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}  {eta} left")

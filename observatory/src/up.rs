@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use api::{App, Hosts, Pace, Readiness, Views};
-use ingress::amqp::events::Events;
+use ingress::celery::Keep;
 use ingress::submit::{SubmitError, Submitter};
 use ingress::work::Work;
 use sinks::live::Live;
@@ -34,7 +34,7 @@ use crate::delivery;
 use crate::demo;
 use crate::engine::{self, GRID, Msg};
 use crate::http::{self, Server};
-use crate::intake;
+use crate::intake::{self, Celery, Intake};
 use crate::metrics::{self, Metrics};
 use crate::queue_worker::QueueWorker;
 use crate::reference_worker::{Habits, PLACES, ReferenceWorker};
@@ -65,6 +65,8 @@ pub(crate) struct Args {
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     urls: Urls,
+    #[command(flatten)]
+    celery: Celery,
     /// Add made-up jobs, some of which fail, are retried or hang, in a data folder of their own.
     #[arg(long, env = "OBSERVATORY_DEMO")]
     demo: bool,
@@ -84,12 +86,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // Whatever can be wrong with what we were given is found before anything is touched.
     let rules = args.rules.as_deref().map(rules_file::read).transpose()?;
     let servers = args.urls.optional()?;
+    let celery = args.celery.keep_with(servers.broker.as_ref())?;
     let data = match servers.stores {
         Some(_) => None,
         None => Some(DataDir::take(&args.folder()?)?),
     };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    let done = runtime.block_on(serve(args, servers, data, rules));
+    let done = runtime.block_on(serve(args, servers, celery, data, rules));
     // Whatever is still running has had its time.
     runtime.shutdown_background();
     done
@@ -111,6 +114,7 @@ impl Args {
 async fn serve(
     args: &Args,
     servers: Optional,
+    celery: Option<Keep>,
     data: Option<DataDir>,
     rules: Option<RulesFile>,
 ) -> anyhow::Result<ExitCode> {
@@ -203,7 +207,7 @@ async fn serve(
         Some(broker) => {
             let habits = args.habits();
             let worker = QueueWorker::start(broker.clone(), NAME, PLACES, habits, metrics.clone());
-            let events = intake::start(broker, None, NAME, &inbox, &metrics)?;
+            let events = intake::start(broker, None, celery, NAME, &inbox, &metrics)?;
             Executing::FromBroker(worker, events)
         }
         None => {
@@ -258,12 +262,12 @@ async fn serve(
 enum Executing {
     /// Here and nowhere else.
     Here(JoinHandle<()>),
-    FromBroker(QueueWorker, Events),
+    FromBroker(QueueWorker, Intake),
 }
 
 impl Executing {
     /// Executes no more; gives what is still to be stopped.
-    async fn stop(self) -> Option<Events> {
+    async fn stop(self) -> Option<Intake> {
         match self {
             Executing::Here(worker) => {
                 worker.abort();

@@ -16,17 +16,22 @@ pub struct Fact {
     pub event: EventId,
     /// `occurredAt`, µs since the epoch.
     pub at: i64,
-    /// The job's `createdAt` as this event gives it, µs since the epoch.
+    /// The job's `createdAt` as this event gives it, µs since the epoch. Of an inference about a job
+    /// whose attempts are untold, when that occurred which it overrules.
     pub created_at: i64,
     /// The ledger's number of the delivery it came in.
     pub seq: u64,
     pub job_type: Name,
     pub queue: Name,
     pub worker: Name,
+    /// [`contracts::event::UNTOLD`] where the attempt follows from all facts of the job.
     pub attempt: u16,
     pub kind: Kind,
     /// Concluded by us, not reported; ranks below every reported fact of its attempt.
     pub inferred: bool,
+    /// The job is not to be begun later than so many ms after `at`, rounded up; 0 for any time, and
+    /// where it is more than 49 days.
+    pub expires_after: u32,
 }
 
 impl Fact {
@@ -36,6 +41,7 @@ impl Fact {
         let name = |text: &Option<std::borrow::Cow<'_, str>>| {
             text.as_deref().map_or(Name::NONE, Name::new)
         };
+        let expires = event.origin.as_ref().and_then(|origin| origin.expires);
         Fact {
             job: job.id,
             event: event.event_id,
@@ -48,8 +54,26 @@ impl Fact {
             attempt: job.attempt,
             kind: event.kind,
             inferred: false,
+            expires_after: expires.map_or(0, |expires| {
+                let after = (expires.0 - event.occurred_at.0).max(1);
+                u32::try_from(after.unsigned_abs().div_ceil(MILLI as u64)).unwrap_or(0)
+            }),
         }
     }
+
+    /// When the job is no longer to be begun, µs since the epoch.
+    pub fn expires(&self) -> Option<i64> {
+        (self.expires_after > 0).then(|| self.at + i64::from(self.expires_after) * MILLI)
+    }
+}
+
+/// µs.
+const MILLI: i64 = 1_000;
+
+/// The id of the inference that a job has come to `kind`, because nothing was heard of it after the
+/// event `over`: who concludes the same again says the same.
+pub fn inference_id(over: EventId, kind: Kind) -> EventId {
+    EventId::new_v5(&over, kind.as_str().as_bytes())
 }
 
 /// A job as a store keeps it: one more fact about it when it is read back.

@@ -118,6 +118,7 @@ mod tests {
             attempt: 1,
             kind: Kind::Created,
             inferred: false,
+            expires_after: 0,
         };
         Some(Row::of(fact.job, &Summary::of(&fact), false))
     }

@@ -20,7 +20,9 @@
 //!    once more.
 //! 4. Retiring and recalling a job are changes of its row's `retired`, so every view that counts
 //!    both sides of it is untouched.
-//! 5. When the input closes, time stops: no timer fires.
+//! 5. A job of Celery that expires before anybody takes it is cancelled, by an inference; whether it
+//!    has expired depends on its facts and the tick, not on the order in which they came.
+//! 6. When the input closes, time stops: no timer fires.
 //!
 //! # Cost
 //!
@@ -29,7 +31,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use contracts::event::JobId;
+use contracts::event::{JobId, Kind, UNTOLD};
 use hashbrown::HashMap;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
@@ -97,6 +99,9 @@ struct JobStates {
     keep_records: bool,
     table: JobTable,
     wheel: Wheel,
+    /// Jobs that may expire, by when: to the µs, so that what has expired at a tick does not depend on
+    /// when it was told.
+    expiries: BTreeMap<Tick, Vec<JobId>>,
     /// The jobs touched in the tick at hand, each with its row before.
     touched: Vec<(Index, Option<Row>)>,
     /// Rows that a record read back takes out of the totals, for jobs already here.
@@ -114,6 +119,7 @@ impl JobStates {
             keep_records,
             table: JobTable::new(),
             wheel: Wheel::default(),
+            expiries: BTreeMap::new(),
             touched: Vec::new(),
             recalled: Vec::new(),
             lookups: Vec::new(),
@@ -158,7 +164,9 @@ impl JobStates {
             let youngest_retired = self.youngest_retired;
             let young =
                 |retention: Retention| retention.young(fact.created_at, youngest_retired, tick);
-            if self.retention.is_none_or(young) {
+            // What does not tell when the job was created says nothing about its age.
+            let tells = fact.attempt != UNTOLD || fact.kind <= Kind::Validated;
+            if self.retention.is_none_or(|retention| tells && young(retention)) {
                 self.begin(tick, &fact);
             } else {
                 self.lookups.push((fact, tick, ()));
@@ -175,7 +183,33 @@ impl JobStates {
                 entry.touched = true;
                 self.touched.push((index, Some(old)));
             }
+            if entry.summary.is_untold() {
+                self.expire(tick, index);
+            }
         }
+    }
+
+    /// Cancels a job that has expired, or looks at it again when it may have.
+    fn expire(&mut self, tick: Tick, index: Index) {
+        let entry = self.table.get_mut(index);
+        let Some(due) = entry.summary.expiry() else { return };
+        let Some(fact) = entry.summary.expired(entry.job, tick) else {
+            return self.expiries.entry(due).or_default().push(entry.job);
+        };
+        if !entry.touched {
+            entry.touched = true;
+            self.touched.push((index, Some(row(entry))));
+        }
+        entry.summary.join(&Summary::of(&fact));
+        entry.tick = tick;
+        entry.abandoned_at = 0;
+        entry.unsaved = true;
+    }
+
+    /// The next tick at which a timer is due.
+    fn next_timer(&self) -> Option<Tick> {
+        let expiry = self.expiries.first_key_value().map(|(&due, _)| due);
+        self.wheel.next().into_iter().chain(expiry).min()
     }
 
     fn answered(&mut self, tick: Tick, Answer { fact, record, read_at }: Answer) {
@@ -198,7 +232,8 @@ impl JobStates {
 
     /// Adds a job that its first fact has made.
     fn begin(&mut self, tick: Tick, fact: &Fact) {
-        self.insert(tick, fact.job, Summary::of(fact));
+        let index = self.insert(tick, fact.job, Summary::of(fact));
+        self.expire(tick, index);
         if let Some(retention) = &self.retention {
             self.wheel.enter(Wheel::slot(tick + retention.retire_after), fact.job);
         }
@@ -234,6 +269,10 @@ impl JobStates {
         entry.tick = record.tick;
         entry.abandoned_at = record.abandoned_at.unwrap_or(0);
         entry.recalled = true;
+        if let Some(due) = entry.summary.expiry() {
+            // Not while it is read: what that tick seals is not written.
+            self.expiries.entry(due.max(tick + 1)).or_default().push(record.job);
+        }
         // Read back at a restart, it is just what the store has.
         entry.unsaved = retired;
         if let Some(retention) = &self.retention {
@@ -263,6 +302,13 @@ impl JobStates {
 
     /// Looks at the jobs due at `tick`: gives up, retires, or enters them again.
     fn fire(&mut self, tick: Tick) {
+        while let Some(expiry) = self.expiries.first_entry().filter(|due| *due.key() <= tick) {
+            for job in expiry.remove() {
+                if let Some(index) = self.find(job) {
+                    self.expire(tick, index);
+                }
+            }
+        }
         let Some(retention) = self.retention else { return };
         while self.wheel.next().is_some_and(|due| due <= tick) {
             let Some((_, jobs)) = self.wheel.take() else { return };
@@ -407,7 +453,7 @@ pub fn job_states<'s>(
                 (changes.activate(), records.activate(), lookups.activate());
             loop {
                 let facts_at = stash.first_key_value().map(|(&tick, _)| tick);
-                let Some(tick) = facts_at.into_iter().chain(states.wheel.next()).min() else {
+                let Some(tick) = facts_at.into_iter().chain(states.next_timer()).min() else {
                     break;
                 };
                 if frontier.less_than(&tick) {
@@ -431,7 +477,7 @@ pub fn job_states<'s>(
                 lookups.session(&at_lookups.delayed(&tick)).give_container(looked_up);
             }
             let facts_at = stash.first_key_value().map(|(&tick, _)| tick);
-            let timer_at = states.wheel.next().filter(|_| !frontier.is_empty());
+            let timer_at = states.next_timer().filter(|_| !frontier.is_empty());
             held.downgrade(facts_at.into_iter().chain(timer_at).min());
         }
     });

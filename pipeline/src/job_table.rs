@@ -189,6 +189,7 @@ mod tests {
             attempt: 1,
             kind: Kind::Created,
             inferred: false,
+            expires_after: 0,
         };
         Entry {
             job,

@@ -14,6 +14,9 @@
 //! state, and per attribute the value of the fact with the greatest standing among those that
 //! carry it.
 //!
+//! Where events do not tell the attempt, as with Celery, all of this follows from what is kept
+//! instead ([`untold`]), each time anew.
+//!
 //! # Invariants
 //!
 //! 1. The size is bounded, whatever the number of events or attempts.
@@ -25,11 +28,16 @@
 //!
 //! 120 bytes, and 32 more for each attribute that the deciding fact does not carry.
 
-use contracts::event::{EventId, Kind, State};
+mod untold;
+
+use contracts::event::{EventId, JobId, Kind, State, UNTOLD};
+use contracts::retries::Retries;
 use serde::{Deserialize, Serialize};
 
-use crate::fact::Fact;
+use crate::Tick;
+use crate::fact::{Fact, inference_id};
 use crate::name::Name;
+use untold::Untold;
 
 /// A time that no fact has told yet; greater than all others, so that the least one wins.
 pub const UNKNOWN: i64 = i64::MAX;
@@ -101,6 +109,28 @@ impl Standing {
 /// The attributes of which the winning fact decides, each by itself.
 const N_ATTRIBUTES: usize = 3;
 
+/// In `lagging`: everything follows from what [`Rest::Untold`] holds.
+const UNTOLD_BIT: u8 = 1 << 7;
+
+/// What a summary holds beside what it says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Rest {
+    /// The standings of the attributes that lag, in their order.
+    Standings(Box<[Standing]>),
+    Untold(Box<Untold>),
+}
+
+impl Default for Rest {
+    fn default() -> Rest {
+        Rest::Standings(Box::default())
+    }
+}
+
+/// The tick at which a job is taken for expired that does so at `expires`.
+fn expiry_due(expires: i64) -> Tick {
+    Tick::try_from(expires).unwrap_or(0)
+}
+
 /// All that is known of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
@@ -118,15 +148,17 @@ pub struct Summary {
     pub run_started: i64,
     /// Type, queue, worker.
     attributes: [Name; N_ATTRIBUTES],
-    /// Bit `i`: attribute `i` was won by a fact other than `top`.
+    /// Bit `i`: attribute `i` was won by a fact other than `top`. Or [`UNTOLD_BIT`].
     lagging: u8,
-    /// The standings of those attributes, in their order.
-    standings: Box<[Standing]>,
+    rest: Rest,
 }
 
 impl Summary {
     /// The summary of one fact.
     pub fn of(fact: &Fact) -> Summary {
+        if fact.attempt == UNTOLD {
+            return Box::new(Untold::of(fact)).decide();
+        }
         let at = |kind| if fact.kind == kind { fact.at } else { UNKNOWN };
         Summary {
             top: Standing::of(fact),
@@ -137,7 +169,86 @@ impl Summary {
             run_started: at(Kind::Executed),
             attributes: [fact.job_type, fact.queue, fact.worker],
             lagging: 0,
-            standings: Box::default(),
+            rest: Rest::default(),
+        }
+    }
+
+    /// A summary of nothing, which no fact makes.
+    fn nothing(first_seen: i64) -> Summary {
+        let (event, kind) = (EventId::nil(), Kind::Created);
+        Summary {
+            top: Standing { attempt: 1, precedence: 0, at: first_seen, event, kind },
+            created: UNKNOWN,
+            first_seen,
+            validated: UNKNOWN,
+            started: UNKNOWN,
+            run_started: UNKNOWN,
+            attributes: [Name::NONE; N_ATTRIBUTES],
+            lagging: 0,
+            rest: Rest::default(),
+        }
+    }
+
+    fn untold(&self) -> Option<&Untold> {
+        match &self.rest {
+            Rest::Untold(untold) => Some(untold),
+            Rest::Standings(_) => None,
+        }
+    }
+
+    /// Whether the attempts of its facts follow from all of them.
+    pub fn is_untold(&self) -> bool {
+        self.lagging == UNTOLD_BIT
+    }
+
+    /// Its retries, where the attempts follow from them.
+    pub fn retries(&self) -> Option<&Retries> {
+        self.untold().map(Untold::retries)
+    }
+
+    /// When it is no longer to be begun, where that is known.
+    pub fn expires(&self) -> Option<i64> {
+        self.untold().and_then(Untold::expires)
+    }
+
+    /// What is concluded of `job` at `now`: that it expired, if it was to be begun by some time, and
+    /// nobody is known to have taken it.
+    ///
+    /// Celery leaves that to the broker, which drops the message and tells nobody.
+    pub fn expired(&self, job: JobId, now: Tick) -> Option<Fact> {
+        let at =
+            self.expires().filter(|_| self.top.kind == Kind::Created && !self.top.inferred())?;
+        if now < expiry_due(at) {
+            return None;
+        }
+        Some(Fact {
+            job,
+            event: inference_id(self.top.event, Kind::Cancelled),
+            at,
+            created_at: self.top.at,
+            seq: 0,
+            job_type: Name::NONE,
+            queue: Name::NONE,
+            worker: Name::NONE,
+            attempt: UNTOLD,
+            kind: Kind::Cancelled,
+            inferred: true,
+            expires_after: 0,
+        })
+    }
+
+    /// When it is to be looked at whether the job has expired.
+    pub(crate) fn expiry(&self) -> Option<Tick> {
+        let expires = self.expires().filter(|_| self.top.kind == Kind::Created);
+        expires.filter(|_| !self.top.inferred()).map(expiry_due)
+    }
+
+    /// Whether `fact` decides the state.
+    pub fn decided_by(&self, fact: &Fact) -> bool {
+        let claimed = Standing::of(fact);
+        match fact.attempt {
+            UNTOLD => claimed == Standing { attempt: UNTOLD, ..self.top },
+            _ => claimed == self.top,
         }
     }
 
@@ -175,6 +286,9 @@ impl Summary {
 
     /// Takes in what `other` knows; says whether this one learned anything.
     pub fn join(&mut self, other: &Summary) -> bool {
+        if (self.lagging | other.lagging) & UNTOLD_BIT != 0 {
+            return self.join_untold(other);
+        }
         let mut changed = least(&mut self.created, other.created);
         changed |= least(&mut self.first_seen, other.first_seen);
         changed |= least(&mut self.validated, other.validated);
@@ -185,6 +299,30 @@ impl Summary {
             changed |= least(&mut self.run_started, other.run_started);
         }
         changed | self.join_top(other)
+    }
+
+    /// The join where the facts of one side at least do not tell the attempt.
+    #[cold]
+    fn join_untold(&mut self, other: &Summary) -> bool {
+        let told;
+        let theirs = match &other.rest {
+            Rest::Untold(untold) => &**untold,
+            Rest::Standings(_) => {
+                told = Untold::told(other.clone());
+                &told
+            }
+        };
+        if let Rest::Untold(mine) = &mut self.rest {
+            let changed = mine.join(theirs);
+            if changed && let Rest::Untold(mine) = std::mem::take(&mut self.rest) {
+                *self = mine.decide();
+            }
+            return changed;
+        }
+        let mut mine = Box::new(Untold::told(self.clone()));
+        mine.join(theirs);
+        *self = mine.decide();
+        true
     }
 
     /// The part of the join that standings decide.
@@ -215,14 +353,21 @@ impl Summary {
         let changed = top != self.top
             || attributes != self.attributes
             || lagging != self.lagging
-            || *standings != *self.standings;
+            || *standings != *self.standings();
         if changed {
             self.top = top;
             self.attributes = attributes;
             self.lagging = lagging;
-            self.standings = standings.into_boxed_slice();
+            self.rest = Rest::Standings(standings.into_boxed_slice());
         }
         changed
+    }
+
+    fn standings(&self) -> &[Standing] {
+        match &self.rest {
+            Rest::Standings(standings) => standings,
+            Rest::Untold(_) => &[],
+        }
     }
 
     /// The fact that won attribute `i`, and its value.
@@ -233,7 +378,7 @@ impl Summary {
         let standing = if self.lagging & (1 << i) == 0 {
             self.top
         } else {
-            self.standings[(self.lagging & ((1 << i) - 1)).count_ones() as usize]
+            self.standings()[(self.lagging & ((1 << i) - 1)).count_ones() as usize]
         };
         Some((standing, self.attributes[i]))
     }
@@ -259,13 +404,19 @@ fn covers(new: &[Name], old: &[Name]) -> bool {
 /// itself, which JSON ends with a quote.
 fn greater(a: Option<(Standing, Name)>, b: Option<(Standing, Name)>) -> Option<(Standing, Name)> {
     match (a, b) {
-        (Some(a), Some(b)) if a.0 == b.0 && a.1 != b.1 => {
-            let quoted = |name: Name| format!("{name}\"");
-            Some(if quoted(a.1) < quoted(b.1) { b } else { a })
-        }
+        (Some(a), Some(b)) if a.0 == b.0 => Some((a.0, greater_name(a.1, b.1))),
         (Some(a), Some(b)) => Some(if a.0 < b.0 { b } else { a }),
         (a, b) => a.or(b),
     }
+}
+
+/// The name that is greater in a body, where JSON ends it with a quote; any before none.
+fn greater_name(a: Name, b: Name) -> Name {
+    if a == b || b.is_none() {
+        return a;
+    }
+    let quoted = |name: Name| format!("{name}\"");
+    if a.is_none() || quoted(a) < quoted(b) { b } else { a }
 }
 
 /// Why stored bytes are not a summary.
@@ -279,8 +430,10 @@ pub enum DecodeError {
     Damaged(usize),
 }
 
-/// First byte of the encoding.
-const VERSION: u8 = 1;
+/// First byte of the encoding: the newest that is read.
+const VERSION: u8 = 2;
+/// First byte where all facts tell their attempt.
+const TOLD: u8 = 1;
 
 impl Summary {
     /// The first so many bytes of a stored form say which fact decides the state.
@@ -289,10 +442,18 @@ impl Summary {
     /// The stored form: self-contained, versioned, the same bytes for equal summaries.
     ///
     /// Version byte; `top`; five times as big-endian i64; per attribute a length byte and its
-    /// text; the `lagging` mask; a standing for each of its bits. At most 832 bytes.
+    /// text; the `lagging` mask; a standing for each of its bits. At most 832 bytes. Where attempts
+    /// are not told: version byte, `top` without its attempt, and all that it follows from.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(128);
-        bytes.push(VERSION);
+        if let Rest::Untold(untold) = &self.rest {
+            bytes.push(VERSION);
+            // The same event may come to decide another attempt.
+            bytes.extend(Standing { attempt: UNTOLD, ..self.top }.to_bytes());
+            untold.encode(&mut bytes);
+            return bytes;
+        }
+        bytes.push(TOLD);
         bytes.extend(self.top.to_bytes());
         for time in [self.created, self.first_seen, self.validated, self.started, self.run_started]
         {
@@ -305,7 +466,7 @@ impl Summary {
             bytes.extend(text.as_bytes());
         }
         bytes.push(self.lagging);
-        for standing in &self.standings {
+        for standing in self.standings() {
             bytes.extend(standing.to_bytes());
         }
         bytes
@@ -314,21 +475,28 @@ impl Summary {
     /// Reads back what [`Summary::encode`] wrote.
     pub fn decode(bytes: &[u8]) -> Result<Summary, DecodeError> {
         let mut rest = Reader { bytes, at: 0 };
-        let version = rest.array::<1>()?[0];
-        if version != VERSION {
+        let version = rest.byte()?;
+        if version == 0 || version > VERSION {
             return Err(DecodeError::Version(version));
         }
         let top = rest.standing()?;
+        if version != TOLD {
+            let summary = Box::new(Untold::decode(&mut rest)?).decide();
+            // Every byte counts: what was damaged says something else.
+            return match summary.encode() == bytes {
+                true => Ok(summary),
+                false => Err(DecodeError::Damaged(rest.at)),
+            };
+        }
         let mut times = [0; 5];
         for time in &mut times {
             *time = i64::from_be_bytes(rest.array()?);
         }
         let mut attributes = [Name::NONE; N_ATTRIBUTES];
         for name in &mut attributes {
-            let length = rest.array::<1>()?[0];
-            *name = Name::new(rest.text(usize::from(length))?);
+            *name = rest.name()?;
         }
-        let lagging = rest.array::<1>()?[0];
+        let lagging = rest.byte()?;
         if lagging >= 1 << N_ATTRIBUTES {
             return Err(DecodeError::Damaged(rest.at - 1));
         }
@@ -347,7 +515,7 @@ impl Summary {
             run_started,
             attributes,
             lagging,
-            standings,
+            rest: Rest::Standings(standings),
         })
     }
 }
@@ -363,6 +531,42 @@ impl<'a> Reader<'a> {
         let array = *bytes.ok_or(DecodeError::Damaged(self.at))?;
         self.at += N;
         Ok(array)
+    }
+
+    fn byte(&mut self) -> Result<u8, DecodeError> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    fn flag(&mut self) -> Result<bool, DecodeError> {
+        match self.byte()? {
+            flag @ (0 | 1) => Ok(flag == 1),
+            _ => Err(DecodeError::Damaged(self.at - 1)),
+        }
+    }
+
+    fn time(&mut self) -> Result<i64, DecodeError> {
+        Ok(i64::from_be_bytes(self.array()?))
+    }
+
+    fn event(&mut self) -> Result<EventId, DecodeError> {
+        Ok(EventId::from_bytes(self.array()?))
+    }
+
+    fn kind(&mut self) -> Result<Kind, DecodeError> {
+        let kind = self.byte()?;
+        Kind::ALL.get(usize::from(kind)).copied().ok_or(DecodeError::Damaged(self.at - 1))
+    }
+
+    fn name(&mut self) -> Result<Name, DecodeError> {
+        let length = self.byte()?;
+        Ok(Name::new(self.text(usize::from(length))?))
+    }
+
+    /// All that is left.
+    fn remaining(&mut self) -> &'a [u8] {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        self.at = self.bytes.len();
+        rest
     }
 
     fn standing(&mut self) -> Result<Standing, DecodeError> {

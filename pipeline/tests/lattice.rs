@@ -7,7 +7,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use contracts::event::{EventId, JobId, Kind};
+use contracts::event::{EventId, JobId, Kind, UNTOLD};
+use contracts::retries::MAX_RETRIES;
 use contracts::snapshot::Measure;
 use differential_dataflow::difference::{IsZero, Semigroup};
 use differential_dataflow::input::InputSession;
@@ -180,8 +181,8 @@ proptest! {
 #[test]
 fn a_summary_of_a_newer_program_says_so() {
     let mut bytes = Summary::of(&fact(1, 1, Kind::Created, BASE)).encode();
-    bytes[0] += 1;
-    assert_eq!(Summary::decode(&bytes), Err(DecodeError::Version(bytes[0])));
+    bytes[0] = 3;
+    assert_eq!(Summary::decode(&bytes), Err(DecodeError::Version(3)));
     assert_eq!(Summary::decode(&[]), Err(DecodeError::Damaged(0)));
 }
 
@@ -219,6 +220,112 @@ fn ten_thousand_events_of_a_job_take_no_more_room_than_a_few() {
     assert!(bytes.len() <= fixed + 3 * 28, "{} bytes", bytes.len());
     assert!(bytes.len() > fixed, "an attribute is not from the deciding fact");
     assert!(size_of::<Summary>() <= 120, "{} bytes", size_of::<Summary>());
+}
+
+/// Facts of one job of which none tells the attempt, and sometimes some do.
+fn untold_facts(random: &mut Random) -> Vec<Fact> {
+    let mixed = random.once_in(3);
+    let mut facts = facts_of_a_job(random);
+    for fact in &mut facts {
+        if !mixed || random.once_in(2) {
+            fact.attempt = UNTOLD;
+            fact.inferred &= random.once_in(3);
+        }
+        // Close to each other, so that retries and ends change places.
+        fact.at = BASE + random.between(0, 6);
+    }
+    facts
+}
+
+proptest! {
+    #![proptest_config(support::cases(20_000))]
+
+    #[test]
+    fn where_attempts_are_not_told_the_join_is_one_all_the_same(seed in seeds()) {
+        let random = &mut Random::new(seed);
+        let facts = untold_facts(random);
+        let [a, b, c] = [(); 3].map(|()| summary(&part(random, &facts)));
+        let ab = join(a.clone(), b.clone());
+        assert_eq!(join(a.clone(), a.clone()), a);
+        assert_eq!(join(b.clone(), a.clone()), ab);
+        assert_eq!(join(join(c.clone(), b.clone()), a.clone()), join(ab.clone(), c.clone()));
+        assert_eq!(join(a.clone(), join(b.clone(), c.clone())), join(ab, c));
+        let read_back = Summary::decode(&a.encode()).unwrap();
+        assert_eq!((&read_back, read_back.encode()), (&a, a.encode()));
+        assert_eq!(join(b.clone(), read_back), join(b, a));
+    }
+
+    #[test]
+    fn where_attempts_are_not_told_facts_in_any_order_make_the_row_of_the_oracle(seed in seeds()) {
+        let random = &mut Random::new(seed);
+        let mut facts = untold_facts(random);
+        facts.iter_mut().for_each(|fact| (fact.attempt, fact.inferred) = (UNTOLD, false));
+        let [wanted] = &oracle::jobs(&facts)[..] else { panic!("these are facts of one job") };
+        let mut told = [facts.clone(), part(random, &facts)].concat();
+        random.shuffle(&mut told);
+        let summary = summary(&told);
+        assert_eq!(read(&Row::of(wanted.id, &summary, false)), *wanted);
+        let facts: Vec<&Fact> = facts.iter().collect();
+        assert_eq!(summary.top.attempt, oracle::attempt(&facts, wanted.decided));
+        let deciding = facts.iter().filter(|fact| summary.decided_by(fact));
+        assert!(deciding.clone().count() > 0 && deciding.into_iter().all(|f| f.at == wanted.decided));
+    }
+
+    #[test]
+    fn damaged_bytes_of_untold_attempts_are_an_error_or_another_summary(seed in seeds()) {
+        let random = &mut Random::new(seed);
+        let whole = summary(&untold_facts(random)).encode();
+        for length in 0..whole.len() {
+            assert!(Summary::decode(&whole[..length]).is_err(), "{length} bytes of {}", whole.len());
+        }
+        for place in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 1 << random.below(8);
+            if let Ok(mut another) = Summary::decode(&damaged) {
+                assert_eq!(Summary::decode(&another.encode()).as_ref(), Ok(&another));
+                another.join(&summary(&untold_facts(random)));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_retry_makes_what_follows_it_the_next_attempt_whenever_it_comes() {
+    let untold = |event, kind, at| Fact { attempt: UNTOLD, ..fact(1, event, kind, BASE + at) };
+    let mut life = vec![
+        untold(1, Kind::Created, 0),
+        untold(2, Kind::Executed, 1),
+        untold(3, Kind::Executed, 5),
+        untold(4, Kind::Failed, 2),
+        untold(5, Kind::Completed, 6),
+    ];
+    assert_eq!((summary(&life).top.kind, summary(&life).top.attempt), (Kind::Completed, 1));
+    life.push(untold(6, Kind::Retried, 3));
+    let retried = summary(&life);
+    assert_eq!((retried.top.kind, retried.top.attempt), (Kind::Completed, 2));
+    assert_eq!(retried.run_started, BASE + 5);
+    life.push(untold(7, Kind::Retried, 7));
+    let again = summary(&life);
+    assert_eq!((again.top.kind, again.top.attempt), (Kind::Retried, 2));
+    assert_eq!(again.finished(), UNKNOWN, "a retry is later than its end");
+}
+
+#[test]
+fn ten_thousand_events_without_attempts_take_no_more_room_than_some() {
+    let random = &mut Random::new(7);
+    let untold = |event, kind, at| Fact {
+        attempt: UNTOLD,
+        worker: Name::new(&"w".repeat(200)),
+        ..fact(1, event, kind, BASE + at)
+    };
+    let facts: Vec<Fact> = (1..=10_000)
+        .map(|event| untold(event, random.of(&Kind::ALL), random.between(0, HOUR)))
+        .collect();
+    let summary = summary(&facts);
+    let retries = summary.retries().unwrap();
+    assert!(retries.more() && retries.told_apart().len() == MAX_RETRIES);
+    let bytes = summary.encode().len();
+    assert!(bytes < 64 * 24 + 7 * 240 + 200, "{bytes} bytes");
 }
 
 /// Facts as the difference type: what has been said of a job is added up by joining.

@@ -55,6 +55,7 @@ fn commit(facts: &[Vec<Fact>], upper: u64) -> Commit {
             body: vec![b' '; 500],
             error: None,
             metadata: None,
+            note: false,
             execute: false,
         };
         commit.events.push(Accepted { tick: upper - 1, event, late: false });
@@ -96,6 +97,7 @@ fn facts(job: usize, kinds: &[Kind]) -> Vec<Fact> {
         attempt: 1,
         kind: *kind,
         inferred: false,
+        expires_after: 0,
     };
     kinds.iter().enumerate().map(fact).collect()
 }

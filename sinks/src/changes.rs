@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 
 use contracts::JobId;
+use contracts::event::Kind;
 use ingress::submit::Submitted;
 use pipeline::distribution::Bucket;
 use pipeline::fact::Record;
 use pipeline::name::Name;
 use pipeline::seal::Updates;
-use pipeline::summary::{Standing, Summary};
+use pipeline::summary::Summary;
 use pipeline::views::counts::Cell;
 use pipeline::views::latency::{ABSENT, Sample};
 use pipeline::views::minutes::{Minute, MinuteStats};
@@ -21,10 +22,33 @@ pub(crate) fn records(updates: &Updates<Record, ()>) -> BTreeMap<JobId, &Record>
     updates.iter().map(|(record, _, ())| (record.job, record)).collect()
 }
 
-/// The event that decides a job's state, if it is among `events`; else the store has its error.
-pub(crate) fn deciding<'a>(summary: &Summary, events: &[&'a Submitted]) -> Option<&'a Submitted> {
-    let deciding = events.iter().filter(|event| Standing::of(&event.fact) == summary.top);
-    deciding.max_by(|a, b| a.body.cmp(&b.body)).copied()
+/// The error of a job as JSON, if it is known without the store; else the store has it.
+///
+/// It is that of the event that decides the state. Where attempts are not told, a late retry may
+/// hand the decision back to an earlier event, but only to one of a kind that has no error.
+pub(crate) fn error<'a>(summary: &Summary, events: &[&'a Submitted]) -> Option<Option<&'a str>> {
+    if summary.is_untold() && summary.top.inferred() {
+        return Some(inferred_error(summary.top.kind));
+    }
+    let deciding = events.iter().filter(|event| summary.decided_by(&event.fact));
+    match deciding.max_by(|a, b| a.body.cmp(&b.body)) {
+        Some(event) => Some(event.error.as_deref()),
+        None => (summary.is_untold() && !has_error(summary.top.kind)).then_some(None),
+    }
+}
+
+/// Why we concluded that a job has come to `kind`, as JSON.
+pub fn inferred_error(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Cancelled => Some(
+            r#"{"kind":"Expired","message":"no worker is known to have taken it before it expired"}"#,
+        ),
+        _ => None,
+    }
+}
+
+fn has_error(kind: Kind) -> bool {
+    matches!(kind, Kind::Retried | Kind::Failed | Kind::Cancelled)
 }
 
 /// The number that each cell came to; 0 for one that is gone.

@@ -1,6 +1,6 @@
 //! Where sealed batches go: stores, and the views that readers are shown.
 
-mod changes;
+pub mod changes;
 pub mod commit;
 pub mod crash;
 pub mod deltas;

@@ -20,7 +20,7 @@ use crate::keys::{self, Action, Place};
 use crate::live::{Live, Standing};
 use crate::look::{Look, Tone};
 use crate::msg::{Ask, Got, Hand, Msg, Order};
-use crate::over::{Entry, Over};
+use crate::over::{Entry, Over, Then};
 use crate::panel::{Panel, Row};
 use crate::spot::{Spot, View};
 use crate::stream::News;
@@ -404,6 +404,9 @@ impl App {
                 };
                 self.say(said, Tone::Fine);
             }
+            Action::Acknowledge => alerts::acknowledge(self),
+            Action::Silence => alerts::silence(self),
+            Action::Unsay => alerts::unsay(self),
             Action::NewTask => self.over = Some(Over::form(self.live.views())),
             Action::Launcher => {
                 self.over = Some(Over::launcher());
@@ -428,7 +431,7 @@ impl App {
             (View::Letters, None) if !row.copy.is_empty() => self.order(Order::Copy(row.copy)),
             (View::Doctor, None) => match row.copy.is_empty() {
                 true => self.say("Nothing is to be repaired there", Tone::Fine),
-                false => self.over = Some(Over::confirm("Run this?", row.copy)),
+                false => self.over = Some(Over::confirm("Run this?", row.copy, Then::Run)),
             },
             (View::Server, None) => server::chosen(self),
             _ => {}
@@ -522,7 +525,7 @@ impl App {
             View::Overview => vec![self.overview.read(self.now)],
             View::Jobs => vec![self.jobs.begin(self.now)],
             View::Job => self.job.read(self.now).into_iter().collect(),
-            View::Alerts => vec![Ask::Resolved, Ask::Rules],
+            View::Alerts => vec![Ask::Resolved, Ask::Rules, Ask::Notes],
             View::Dataflow => vec![self.dataflow.read(self.now)],
             View::Doctor => {
                 doctor::run(self);
@@ -544,7 +547,7 @@ impl App {
             View::Jobs => self.jobs.due(top, self.now),
             View::Job => self.job.due(self.now),
             View::Dataflow => self.dataflow.due(self.now),
-            View::Alerts => self.alerts.due(),
+            View::Alerts => self.alerts.due(self.now),
             View::Letters | View::Log | View::Doctor | View::Server => None,
         };
         self.orders.extend(ask.map(Order::Ask));
@@ -625,6 +628,14 @@ impl App {
             Got::Job { id, found } => self.job.got(id, found),
             Got::Resolved(found) => self.alerts.resolved = Some(found),
             Got::Rules(found) => self.alerts.rules = Some(found),
+            Got::Notes(found) => self.alerts.notes = Some(found),
+            Got::Noted(done) => {
+                match done {
+                    Ok(()) => self.say("Everybody sees it now", Tone::Good),
+                    Err(trouble) => self.say(format!("Not done: {trouble}"), Tone::Bad),
+                }
+                self.ask(Ask::Notes);
+            }
             Got::Dataflow { found, at } => self.dataflow.got(found, at),
             Got::History(found) => self.overview.got(found),
             Got::Registry(found) => {

@@ -278,6 +278,7 @@ fn job(n: u64) -> JobView {
         queue: Some("default".to_owned()),
         worker: started.then(|| "w-1".to_owned()),
         attempt: 1 + (n % 3) as u16,
+        runtime: None,
         error: (state == State::Failed).then(|| ErrorInfo {
             kind: "Timeout".to_owned(),
             message: "the other side did not answer within 30 s".to_owned(),

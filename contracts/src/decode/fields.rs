@@ -65,6 +65,11 @@ fields! {
     ErrorMessage = Error / b"message" at "/payload/error/message";
     Payload = Job / b"payload" at "/payload/payload";
     Metadata = Job / b"metadata" at "/payload/metadata";
+    Origin = Root / b"origin" at "/origin";
+    OriginFormat = Origin / b"format" at "/origin/format";
+    OriginSource = Origin / b"source" at "/origin/source";
+    OriginExpires = Origin / b"expires" at "/origin/expires";
+    OriginEvent = Origin / b"event" at "/origin/event";
 }
 
 /// The spans of an event's fields, filled by the scan.
@@ -103,7 +108,7 @@ impl<'a> Fields<'a> {
         self.spans[field as usize].shape
     }
 
-    fn raw(&self, field: Field) -> &'a str {
+    pub(super) fn raw(&self, field: Field) -> &'a str {
         self.spans[field as usize].of(self.text)
     }
 

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::fields::{Field, Fields, invalid};
 use super::{Reason, Rejection};
-use crate::event::{Event, Fault, Job, JobId, Kind, Producer};
+use crate::event::{Event, Fault, Format, Job, JobId, Kind, Origin, Producer, UNTOLD};
+use crate::json::Shape;
 use crate::time::Micros;
 
 /// An event in which only the times are still to be parsed.
@@ -22,6 +23,7 @@ pub(super) struct Undated<'a> {
     idempotency_key: Cow<'a, str>,
     job: Job<'a>,
     created_at: Cow<'a, str>,
+    origin: Option<Origin<'a>>,
 }
 
 /// Reads every field but the times.
@@ -42,18 +44,25 @@ pub(super) fn check<'a>(fields: &Fields<'a>) -> Result<Undated<'a>, Rejection> {
     let correlation_id = fields.uuid(Field::CorrelationId)?;
     let idempotency_key = fields.text(Field::IdempotencyKey)?;
 
+    let origin = origin(fields);
+    // What Celery does not tell with every event may be missing.
+    let celery = origin.as_ref().is_some_and(|origin| origin.format == Format::Celery);
+
     fields.object(Field::Job)?;
     let created_at = fields.text(Field::CreatedAt)?;
     // Nothing reads it, so it may say what it likes.
     fields.optional_text(Field::UpdatedAt)?;
     let job = Job {
         id: job_id(fields)?,
-        job_type: fields.name(Field::Type)?,
+        job_type: match celery {
+            true => fields.optional_name(Field::Type)?.unwrap_or_default(),
+            false => fields.name(Field::Type)?,
+        },
         status: fields.text(Field::Status)?,
         created_at: Micros::default(),
         queue: fields.optional_name(Field::Queue)?,
         worker: fields.optional_name(Field::Worker)?,
-        attempt: fields.attempt(Field::Attempt)?,
+        attempt: if celery { UNTOLD } else { fields.attempt(Field::Attempt)? },
         error: error(fields)?,
         payload: fields.optional_object(Field::Payload)?,
         metadata: fields.optional_object(Field::Metadata)?,
@@ -67,6 +76,25 @@ pub(super) fn check<'a>(fields: &Fields<'a>) -> Result<Undated<'a>, Rejection> {
         idempotency_key,
         job,
         created_at,
+        origin,
+    })
+}
+
+/// What an event was made of. Whatever else producers put into a field of that name is theirs.
+fn origin<'a>(fields: &Fields<'a>) -> Option<Origin<'a>> {
+    if fields.shape(Field::Origin) != Shape::Object {
+        return None;
+    }
+    let format = match &*fields.text(Field::OriginFormat).ok()? {
+        "celery" => Format::Celery,
+        _ => return None,
+    };
+    let expires = fields.optional_text(Field::OriginExpires).ok().flatten();
+    Some(Origin {
+        format,
+        source: fields.optional_text(Field::OriginSource).ok().flatten(),
+        expires: expires.and_then(|text| Micros::parse(&text).ok()),
+        event: fields.optional_object(Field::OriginEvent).ok().flatten(),
     })
 }
 
@@ -115,6 +143,7 @@ impl<'a> Undated<'a> {
             correlation_id: self.correlation_id,
             idempotency_key: self.idempotency_key,
             job: self.job,
+            origin: self.origin,
             body,
         })
     }

@@ -15,6 +15,7 @@ use ingress::amqp::events::Events;
 use ingress::amqp::topology::{CREATED, DEAD_LETTERS, EVENTS, JOBS, QUEUES};
 use ingress::amqp::{Consumer, FaultKind, Message, PublishError, Publisher, State, Url, publisher};
 use ingress::submit::Delivery;
+use ingress::vocabulary::Vocabulary;
 use tokio::sync::watch;
 
 use crate::support::poison::fixtures;
@@ -476,6 +477,7 @@ impl Taken {
         let (deliveries, rejected) = (Arc::clone(&self.deliveries), Arc::clone(&self.rejected));
         let events = Events::start(
             consumer::Config::new(url(vhost.url()), "test"),
+            Vocabulary::Native,
             publisher.clone(),
             || NOW,
             move |delivery| deliveries.lock().unwrap().push(delivery),

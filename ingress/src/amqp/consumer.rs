@@ -70,6 +70,12 @@ impl Config {
     pub fn new(url: Url, name: impl Into<String>) -> Config {
         Config { url, name: name.into(), queue: topology::EVENTS.into(), prefetch: PREFETCH }
     }
+
+    /// Consumes [`topology::CELERY`], which is declared with every session.
+    #[must_use]
+    pub fn celery(url: Url, name: impl Into<String>) -> Config {
+        Config { queue: topology::CELERY.name.into(), ..Config::new(url, name) }
+    }
 }
 
 /// A delivery as it came.

@@ -22,8 +22,9 @@ use super::connection::State;
 use super::consumer::{self, Consumer, Raw, Settle, Status};
 use super::dead_letter::{DeadLetter, DeadLetters};
 use super::publisher::Publisher;
-use crate::ahead::in_time;
+use crate::ahead::{in_time, time_in_time};
 use crate::submit::{Delivery, Receipt, Submitted};
+use crate::vocabulary::{Entry, Vocabulary};
 
 /// What takes place of the events of a queue.
 pub struct Events {
@@ -31,12 +32,14 @@ pub struct Events {
 }
 
 impl Events {
-    /// Consumes the queue of `config`, and hands events to `deliver`, which must not block. What
+    /// Consumes the queue of `config`, whose bodies are of `vocabulary`, and hands events to
+    /// `deliver`, which must not block. What
     /// is rejected goes out through `publisher` and is then told to `reject`. Must be called within
     /// a tokio runtime.
     #[must_use]
     pub fn start(
         config: consumer::Config,
+        vocabulary: Vocabulary,
         publisher: Publisher,
         clock: impl Fn() -> Micros + Send + 'static,
         mut deliver: impl FnMut(Delivery) + Send + 'static,
@@ -44,7 +47,7 @@ impl Events {
     ) -> Events {
         let dead_letters = DeadLetters::start(publisher, reject);
         let consumer = Consumer::start(config, move |raw, settle| {
-            take(&raw, settle, clock(), &mut deliver, &dead_letters);
+            take(&raw, settle, &vocabulary, clock(), &mut deliver, &dead_letters);
         });
         Events { consumer }
     }
@@ -76,16 +79,18 @@ impl Events {
 fn take(
     raw: &Raw,
     settle: Settle,
+    vocabulary: &Vocabulary,
     now: Micros,
     deliver: &mut impl FnMut(Delivery),
     dead_letters: &DeadLetters,
 ) {
     let session = settle.session();
-    let elements = elements(&raw.body, now);
+    let elements = elements(&raw.body, vocabulary, now);
     let receipts = Receipt::several(elements.len(), move || settle.settle());
     for (element, receipt) in elements.into_iter().zip(receipts) {
         match element {
             Element::Good(event) => deliver(Delivery { event: *event, receipt }),
+            Element::Nothing => receipt.settle(),
             Element::Bad(body, rejection) => {
                 let session = session.clone();
                 dead_letters.send(DeadLetter::new(raw, body, &rejection, receipt, session));
@@ -98,22 +103,31 @@ fn take(
 #[derive(Debug)]
 enum Element<'a> {
     Good(Box<Submitted>),
+    /// There is nothing to keep.
+    Nothing,
     Bad(&'a [u8], Rejection),
 }
 
 /// Takes a body apart and judges each element; at least one.
-fn elements(body: &[u8], now: Micros) -> Vec<Element<'_>> {
+fn elements<'a>(body: &'a [u8], vocabulary: &Vocabulary, now: Micros) -> Vec<Element<'a>> {
     let batch = match contracts::elements(body) {
         Ok(batch) => batch,
         Err(rejection) => return vec![Element::Bad(body, rejection)],
     };
-    let judge = |&element: &&'_ [u8]| {
-        let event = contracts::decode(element)?;
-        in_time(&event, now)?;
-        Ok(Box::new(Submitted::of(&event, false)))
+    let judge = |entry: Entry<'_>| match entry {
+        Entry::Event(event) => {
+            in_time(event, now).map(|()| Some(Box::new(Submitted::of(event, false))))
+        }
+        Entry::Note(note) => {
+            time_in_time(note.at, now).map(|()| Some(Box::new(Submitted::note(note))))
+        }
+        Entry::Pulse(_) => Ok(None),
     };
-    let element =
-        |element| judge(element).map_or_else(|bad| Element::Bad(element, bad), Element::Good);
+    let element = |&element: &&'a [u8]| match vocabulary.read(element, judge).flatten() {
+        Ok(Some(event)) => Element::Good(event),
+        Ok(None) => Element::Nothing,
+        Err(bad) => Element::Bad(element, bad),
+    };
     batch.elements().iter().map(element).collect()
 }
 
@@ -122,6 +136,7 @@ mod tests {
     use contracts::Reason::{BadJson, BadTime, BadUtf8, Schema, TooLarge, UnknownType};
 
     use super::*;
+    use crate::celery::Keep;
 
     /// 2026-11-21T10:00:00Z.
     const NOW: Micros = Micros(1_795_255_200_000_000);
@@ -139,10 +154,10 @@ mod tests {
     /// For each element its reason and bytes, or none if it is good.
     fn judged(body: &[u8]) -> Vec<Option<(Reason, Vec<u8>)>> {
         let judged = |element| match element {
-            Element::Good(_) => None,
+            Element::Good(_) | Element::Nothing => None,
             Element::Bad(body, rejection) => Some((rejection.reason, body.to_vec())),
         };
-        elements(body, NOW).into_iter().map(judged).collect()
+        elements(body, &Vocabulary::Native, NOW).into_iter().map(judged).collect()
     }
 
     #[test]
@@ -176,6 +191,33 @@ mod tests {
             let large = [open, &b" ".repeat(256 * 1024)].concat();
             assert_eq!(judged(&large), [Some((TooLarge, large.clone()))]);
         }
+    }
+
+    #[test]
+    fn of_celery_everything_is_kept_but_heartbeats() {
+        let event = |name, at| {
+            format!(
+                r#"{{"type":"{name}","uuid":"01936a3e-0000-7000-8000-000000000003","hostname":"w","pid":1,"clock":2,"timestamp":{at}}}"#
+            )
+        };
+        let body = format!(
+            "[{},{},{},{},7]",
+            event("task-started", 1_795_255_200),
+            event("task-progress", 1_795_255_200),
+            event("worker-heartbeat", 1_795_255_200),
+            event("task-failed", 1_795_255_200 + 3_601),
+        );
+        let kinds = elements(body.as_bytes(), &Vocabulary::Celery(Keep::default()), NOW);
+        let kinds = kinds.iter().map(|element| match element {
+            Element::Good(event) if event.note => "note".to_owned(),
+            Element::Good(event) => event.fact.kind.to_string(),
+            Element::Nothing => "nothing".to_owned(),
+            Element::Bad(_, rejection) => rejection.reason.to_string(),
+        });
+        assert_eq!(
+            kinds.collect::<Vec<_>>(),
+            ["job.executed", "note", "nothing", "bad_time", "schema"]
+        );
     }
 
     #[test]

@@ -4,7 +4,11 @@
 //!   jobs (topic) ──job.#───────▶ observatory.events       the pipeline's
 //!                ──job.created──▶ jobs.created            the workers'
 //!   jobs.dlx (topic) ──#───────▶ jobs.failed.validation   what was rejected, key = reason
+//!   celeryev (topic) ──#───────▶ observatory.celery       the pipeline's, with --celery
 //! ```
+//!
+//! The exchange of Celery's events is Celery's, in the form in which it declares it; who comes first
+//! makes it. Its own monitors have queues that forget what is five seconds old; ours does not.
 //!
 //! Everything is durable and every queue a quorum queue. A queue's arguments cannot be changed
 //! once it is there: whoever declares it otherwise is refused, and so are we.
@@ -35,6 +39,10 @@ pub const QUEUES: [Queue; 3] = [
     Queue { name: DEAD_LETTERS, exchange: DEAD_LETTER_EXCHANGE, binding: "#" },
 ];
 
+/// Everything that a Celery application tells of its tasks and workers, for the pipeline; declared
+/// only where that is asked for.
+pub const CELERY: Queue = Queue { name: "observatory.celery", exchange: "celeryev", binding: "#" };
+
 /// The arguments of every queue.
 pub const ARGUMENTS: [(&str, Argument); 2] = [
     ("x-queue-type", Argument::Text("quorum")),
@@ -64,13 +72,25 @@ pub async fn declare(channel: &Channel) -> lapin::Result<()> {
     for exchange in EXCHANGES {
         declare_exchange(channel, exchange, false).await?;
     }
-    for queue @ Queue { name, exchange, binding } in QUEUES {
-        declare_queue(channel, queue).await?;
-        let options = QueueBindOptions::default();
-        let (exchange, binding) = (exchange.into(), binding.into());
-        channel.queue_bind(name.into(), exchange, binding, options, FieldTable::default()).await?;
+    for queue in QUEUES {
+        declare_bound(channel, queue).await?;
     }
     Ok(())
+}
+
+/// Declares a queue and its binding.
+async fn declare_bound(channel: &Channel, queue: Queue) -> lapin::Result<()> {
+    let Queue { name, exchange, binding } = queue;
+    declare_queue(channel, queue).await?;
+    let options = QueueBindOptions::default();
+    let (exchange, binding) = (exchange.into(), binding.into());
+    channel.queue_bind(name.into(), exchange, binding, options, FieldTable::default()).await
+}
+
+/// Declares what is consumed of Celery.
+pub(super) async fn declare_celery(channel: &Channel) -> lapin::Result<()> {
+    declare_exchange(channel, CELERY.exchange, false).await?;
+    declare_bound(channel, CELERY).await
 }
 
 /// Declares an exchange, or, if `passive`, only looks whether there is one of that name.

@@ -257,6 +257,7 @@ fn facts(lines: &[Jobs]) -> anyhow::Result<Vec<Fact>> {
                     attempt: 1,
                     kind: what,
                     inferred: false,
+                    expires_after: 0,
                 });
             }
         }

@@ -33,6 +33,7 @@ impl Rows {
         self.unexpected.compared(1);
         let known = self.truth.jobs.remove(&row.job);
         let mut n_events = None;
+        let known = known.map(|known| known.concluded(row.job, &row.summary));
         match &known {
             Some(known) => {
                 columns(&mut self.columns, known, &row);

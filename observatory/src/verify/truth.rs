@@ -7,9 +7,13 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use contracts::{Event, JobId, decode};
+use contracts::event::UNTOLD;
+use contracts::{Event, JobId, Reason, decode};
 use ingress::submit::Submitted;
+use pipeline::Tick;
+use pipeline::fact::Fact;
 use pipeline::summary::{Standing, Summary};
+use sinks::changes::inferred_error;
 use sinks::store::ArchivedEvent;
 
 use super::check::Check;
@@ -22,6 +26,8 @@ pub(super) struct Known {
     pub(super) error: Option<String>,
     /// Two contents of one event decide: which of them gives the error is not for us to say.
     pub(super) disputed: bool,
+    /// Where attempts are not told, any event may come to decide: each with its error.
+    untold: Vec<(Fact, Option<String>)>,
     /// That with the greatest standing, and then the greatest text.
     metadata: Option<([u8; 28], String)>,
     /// Archived events, late ones included.
@@ -31,10 +37,12 @@ pub(super) struct Known {
 impl Known {
     fn of(event: &Event<'_>) -> Known {
         let Submitted { fact, error, metadata, .. } = Submitted::of(event, false);
+        let untold = (fact.attempt == UNTOLD).then(|| (fact.clone(), error.clone()));
         Known {
             summary: Summary::of(&fact),
             error,
             disputed: false,
+            untold: untold.into_iter().collect(),
             metadata: metadata.map(|text| (Standing::of(&fact).to_bytes(), text)),
             n_events: 1,
         }
@@ -43,13 +51,31 @@ impl Known {
     fn join(&mut self, other: Known) {
         let (mine, theirs) = (self.summary.top, other.summary.top);
         self.summary.join(&other.summary);
-        if theirs > mine {
+        self.untold.extend(other.untold);
+        if self.summary.is_untold() {
+            let deciding = self.untold.iter().filter(|(fact, _)| self.summary.decided_by(fact));
+            let mut errors = deciding.map(|(_, error)| error);
+            self.error = errors.next().cloned().flatten();
+            self.disputed = errors.any(|error| *error != self.error);
+        } else if theirs > mine {
             (self.error, self.disputed) = (other.error, other.disputed);
         } else if theirs == mine {
             self.disputed |= self.error != other.error;
         }
         self.metadata = self.metadata.take().max(other.metadata);
         self.n_events += other.n_events;
+    }
+
+    /// The same with what was concluded of the job since nothing was heard, which is in its row only.
+    pub(super) fn concluded(mut self, job: JobId, row: &[u8]) -> Known {
+        let Ok(found) = Summary::decode(row) else { return self };
+        if let Some(fact) = self.summary.expired(job, Tick::MAX)
+            && found.top.inferred()
+        {
+            self.summary.join(&Summary::of(&fact));
+            self.error = inferred_error(self.summary.top.kind).map(str::to_owned);
+        }
+        self
     }
 
     pub(super) fn metadata(&self) -> Option<&str> {
@@ -74,6 +100,8 @@ impl Truth {
         check.compared(1);
         let event = match decode(&archived.body) {
             Ok(event) => event,
+            // A note: it is archived with its job, and says nothing of its state.
+            Err(rejection) if rejection.reason == Reason::UnknownType => return,
             Err(rejection) => {
                 let told = || ("an event of the contract".to_owned(), rejection.to_string());
                 let (expected, found) = told();

@@ -63,6 +63,7 @@ impl Shape {
             attempt: 1,
             kind: Kind::Created,
             inferred: false,
+            expires_after: 0,
         };
         let worker = pick(random, &self.workers);
         let started = at + 1_000 + random.below(100_000) as i64;

@@ -6,9 +6,10 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use contracts::event::{JobId, Kind, State};
+use contracts::event::{JobId, Kind, State, UNTOLD};
+use contracts::retries::MAX_RETRIES;
 use contracts::snapshot::{Measure, Window};
-use pipeline::fact::Fact;
+use pipeline::fact::{Fact, inference_id};
 
 pub(crate) const SECOND: i64 = 1_000_000;
 pub(crate) const MINUTE: i64 = 60 * SECOND;
@@ -69,8 +70,120 @@ fn attribute(facts: &[&Fact], of: impl Fn(&Fact) -> String) -> String {
     carrying.last().map(|fact| of(fact)).unwrap_or_default()
 }
 
+/// The state that a kind decides.
+fn state(kind: Kind) -> State {
+    match kind {
+        Kind::Created => State::Pending,
+        Kind::Validated => State::Validated,
+        Kind::Executed => State::Executing,
+        Kind::Retried => State::Retrying,
+        Kind::Completed => State::Completed,
+        Kind::Failed => State::Failed,
+        Kind::Cancelled => State::Cancelled,
+    }
+}
+
+fn ended(kind: Kind) -> bool {
+    matches!(kind, Kind::Completed | Kind::Failed | Kind::Cancelled)
+}
+
+/// What the latest fact that carries an attribute says of it.
+fn latest(facts: &[&Fact], of: impl Fn(&Fact) -> String) -> String {
+    let carrying = facts.iter().filter(|fact| !of(fact).is_empty());
+    let latest = carrying.max_by_key(|fact| (fact.at, format!("{}\"", of(fact))));
+    latest.map(|fact| of(fact)).unwrap_or_default()
+}
+
+/// The attempt of a fact at `at`, where it follows from the retries of the job.
+pub(crate) fn attempt(facts: &[&Fact], at: i64) -> u16 {
+    let mut retries: Vec<_> = reported(facts, Kind::Retried).map(|f| (f.at, f.event)).collect();
+    retries.sort_unstable();
+    retries.dedup();
+    let kept = &retries[retries.len().saturating_sub(MAX_RETRIES)..];
+    1 + kept.iter().filter(|(retried, _)| *retried < at).count() as u16
+}
+
+fn reported<'a>(facts: &'a [&'a Fact], kind: Kind) -> impl Iterator<Item = &'a &'a Fact> {
+    facts.iter().filter(move |fact| fact.kind == kind && !fact.inferred)
+}
+
 impl Job {
+    /// A job whose facts do not tell the attempt: what follows the last retry decides.
+    fn untold(facts: &[&Fact]) -> Job {
+        let known: Vec<&Fact> = facts.iter().filter(|fact| !fact.inferred).copied().collect();
+        let retry = reported(&known, Kind::Retried).max_by_key(|fact| (fact.at, fact.event));
+        let retried_at = retry.map_or(i64::MIN, |retry| retry.at);
+        let last_end = |wanted: &dyn Fn(i64) -> bool| {
+            let ends = known.iter().filter(|fact| ended(fact.kind) && wanted(fact.at));
+            ends.max_by_key(|fact| (fact.at, fact.event, fact.kind))
+        };
+        let other = known
+            .iter()
+            .filter(|fact| !ended(fact.kind) && fact.kind != Kind::Retried && fact.at > retried_at);
+        let decides = last_end(&|at| at > retried_at)
+            .or(other.max_by_key(|fact| (fact.kind, fact.at, fact.event)))
+            .or(last_end(&|at| at == retried_at))
+            .or(retry);
+        let inference = facts
+            .iter()
+            .filter(|fact| fact.inferred)
+            .max_by_key(|fact| (fact.created_at, fact.event, fact.kind, fact.at));
+        // Before anything is reported, an inference is all there is.
+        let overrules = |fact: &Fact| {
+            decides.is_none_or(|decides| {
+                fact.created_at == decides.at
+                    && fact.event == inference_id(decides.event, fact.kind)
+            })
+        };
+        let top = inference.filter(|fact| overrules(fact)).or(decides).expect("there is a fact");
+        let decides = decides.unwrap_or(top);
+
+        let earliest = |kind| reported(&known, kind).map(|fact| fact.at).min();
+        let claimed = facts.iter().map(|fact| fact.created_at).min();
+        let attempt_at = |at| attempt(facts, at);
+        let starts =
+            [reported(&known, Kind::Executed).map(|fact| fact.at).max(), earliest(Kind::Executed)];
+        let of_this_run = |at: &i64| {
+            attempt_at(*at) == attempt_at(decides.at) && (!ended(top.kind) || *at <= top.at)
+        };
+        // Who decides may be told twice, with different workers.
+        let same: Vec<&Fact> = known
+            .iter()
+            .filter(|fact| {
+                (fact.at, fact.event, fact.kind) == (decides.at, decides.event, decides.kind)
+            })
+            .copied()
+            .collect();
+        let of_decider = latest(&same, |fact| fact.worker.to_string());
+        // Of each kind only the latest fact says who works.
+        let lasts: Vec<&Fact> = known
+            .iter()
+            .filter(|fact| {
+                let newest = reported(&known, fact.kind).map(|fact| (fact.at, fact.event)).max();
+                Some((fact.at, fact.event)) == newest
+            })
+            .copied()
+            .collect();
+        let of_others = latest(&lasts, |fact| fact.worker.to_string());
+        Job {
+            id: top.job,
+            state: state(top.kind),
+            inferred: top.inferred,
+            job_type: latest(facts, |fact| fact.job_type.to_string()),
+            queue: latest(facts, |fact| fact.queue.to_string()),
+            worker: if of_decider.is_empty() { of_others } else { of_decider },
+            created: earliest(Kind::Created).or(claimed).unwrap_or(0),
+            started: earliest(Kind::Executed),
+            run_started: starts.into_iter().flatten().find(of_this_run),
+            finished: ended(top.kind).then_some(top.at),
+            decided: top.at,
+        }
+    }
+
     fn of(facts: &[&Fact]) -> Job {
+        if facts.iter().all(|fact| fact.attempt == UNTOLD) {
+            return Job::untold(facts);
+        }
         let mut sorted = facts.to_vec();
         sorted.sort_by(|a, b| standing(a, b));
         let top = sorted[sorted.len() - 1];
@@ -78,19 +191,9 @@ impl Job {
             facts.iter().filter(|fact| wanted(fact)).map(|fact| fact.at).min()
         };
         let claimed = facts.iter().map(|fact| fact.created_at).min();
-        let state = match top.kind {
-            Kind::Created => State::Pending,
-            Kind::Validated => State::Validated,
-            Kind::Executed => State::Executing,
-            Kind::Retried => State::Retrying,
-            Kind::Completed => State::Completed,
-            Kind::Failed => State::Failed,
-            Kind::Cancelled => State::Cancelled,
-        };
-        let ended = matches!(state, State::Completed | State::Failed | State::Cancelled);
         Job {
             id: top.job,
-            state,
+            state: state(top.kind),
             inferred: top.inferred,
             job_type: attribute(facts, |fact| fact.job_type.to_string()),
             queue: attribute(facts, |fact| fact.queue.to_string()),
@@ -100,7 +203,7 @@ impl Job {
             run_started: earliest(&|fact| {
                 fact.kind == Kind::Executed && fact.attempt == top.attempt
             }),
-            finished: ended.then_some(top.at),
+            finished: ended(top.kind).then_some(top.at),
             decided: top.at,
         }
     }

@@ -2,11 +2,12 @@
 //!
 //! What makes them hard: times that cluster around the edges of windows, attempts that overlap,
 //! several terminals of one attempt, equal times under different event ids, one event id with
-//! different contents, inferences, attributes that come and go, clocks that disagree.
+//! different contents, inferences, attributes that come and go, clocks that disagree, jobs whose
+//! facts do not tell the attempt.
 
-use contracts::event::{EventId, JobId, Kind};
+use contracts::event::{EventId, JobId, Kind, UNTOLD};
 use pipeline::Tick;
-use pipeline::fact::Fact;
+use pipeline::fact::{Fact, inference_id};
 use pipeline::name::Name;
 
 use super::oracle::{HOUR, MINUTE, SECOND};
@@ -29,6 +30,7 @@ pub(crate) fn fact(job: u128, event: u128, kind: Kind, at: i64) -> Fact {
         attempt: 1,
         kind,
         inferred: false,
+        expires_after: 0,
     }
 }
 
@@ -170,6 +172,38 @@ impl Writer {
             self.add(random, kind, 1, at);
         }
         self.repeat_with_other_content(random);
+        if random.once_in(4) {
+            self.untell(random);
+        }
+    }
+
+    /// Makes a job of it whose facts do not tell the attempt.
+    fn untell(&mut self, random: &mut Random) {
+        for fact in &mut self.facts {
+            fact.attempt = UNTOLD;
+            fact.inferred = false;
+            if fact.kind == Kind::Created && random.once_in(2) {
+                // Too far ahead for any test: what expires depends on the time, too.
+                fact.expires_after = u32::MAX;
+            }
+        }
+        if random.once_in(3) {
+            // Of the job as it was when all of this was known, or only some of it.
+            let over = self.facts[random.below(self.facts.len())].clone();
+            let kind = random.of(&TERMINAL);
+            self.facts.push(Fact {
+                event: inference_id(over.event, kind),
+                kind,
+                at: over.at + random.of(&[0, MINUTE]),
+                inferred: true,
+                created_at: over.at,
+                expires_after: 0,
+                job_type: Name::NONE,
+                queue: Name::NONE,
+                worker: Name::NONE,
+                ..over
+            });
+        }
     }
 
     /// The same event id once more, saying something else.

@@ -404,6 +404,7 @@ fn job_view(row: &Row) -> Result<JobView, Fault> {
         queue: text(4)?,
         worker: text(5)?,
         attempt: u16::try_from(attempt).map_err(|_| Error::Value(format!("attempt {attempt}")))?,
+        runtime: None,
         created_at: Micros(row.try_get::<_, At>(7)?.0),
         validated_at: time(8)?,
         started_at: time(9)?,

@@ -133,12 +133,12 @@ fn jobs<'a>(commit: &'a Commit, writes: &mut Vec<Write<'a>>) {
     let mut metadata = metadata(commit);
     let (mut decided, mut others) = (Vec::new(), Vec::new());
     for (job, record) in changes::records(&commit.sealed.records) {
-        let deciding = changes::deciding(&record.summary, details.about(job));
-        let jobs = if deciding.is_some() { &mut decided } else { &mut others };
+        let error = changes::error(&record.summary, details.about(job));
+        let jobs = if error.is_some() { &mut decided } else { &mut others };
         jobs.push(Job {
             record,
             row: Row::of(job, &record.summary, record.abandoned_at.is_some()),
-            error: deciding.and_then(|event| event.error.as_deref()),
+            error: error.flatten(),
             metadata: metadata.remove(&job),
         });
     }

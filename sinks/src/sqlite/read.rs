@@ -313,6 +313,7 @@ fn job_view(row: &Row<'_>) -> Result<JobView, Error> {
         queue: text(4)?,
         worker: text(5)?,
         attempt: row.get(6)?,
+        runtime: None,
         created_at: Micros(row.get(7)?),
         validated_at: time(8)?,
         started_at: time(9)?,

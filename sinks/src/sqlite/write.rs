@@ -121,7 +121,7 @@ fn job(transaction: &Transaction<'_>, record: &Record, events: &[&Submitted]) ->
     let summary = &record.summary;
     let row = Row::of(record.job, summary, record.abandoned_at.is_some());
     // The error is that of the deciding event; if it is not among these, the store has it already.
-    let deciding = changes::deciding(summary, events);
+    let error = changes::error(summary, events);
     let known = |time: i64| (time != UNKNOWN).then_some(time);
     transaction
         .prepare_cached(
@@ -150,8 +150,8 @@ fn job(transaction: &Transaction<'_>, record: &Record, events: &[&Submitted]) ->
             record.abandoned_at.map(micros),
             record.retired_at.map(micros),
             summary.encode(),
-            deciding.and_then(|event| event.error.as_deref()),
-            deciding.is_some(),
+            error.flatten(),
+            error.is_some(),
         ])?;
     if row.state.terminal() {
         transaction

@@ -255,6 +255,7 @@ fn record(job: Uuid, tick: Tick) -> Record {
         attempt: 1,
         kind: Kind::Created,
         inferred: false,
+        expires_after: 0,
     };
     Record { job, summary: Summary::of(&fact), tick, abandoned_at: None, retired_at: None }
 }

@@ -494,3 +494,42 @@ fn the_locale_and_the_environment_decide_how_it_looks() {
     assert_eq!(look(false, Always, &posix), (true, Theme::Terminal));
     assert_eq!(look(false, Auto, &[("TERM", "dumb")]), (true, Theme::Mono));
 }
+
+#[test]
+fn what_is_said_of_an_alert_is_confirmed_first_and_can_be_taken_back() {
+    use contracts::notes::NewNote;
+
+    let mut bench = Bench::live();
+    bench.keys("3");
+    let said = |bench: &mut Bench| -> Vec<NewNote> {
+        let note = |order| match order {
+            Order::Ask(Ask::Note { body }) => serde_json::from_str(&body).ok(),
+            _ => None,
+        };
+        bench.orders().into_iter().filter_map(note).collect()
+    };
+    // No is an answer, too.
+    bench.keys("an");
+    assert_eq!(said(&mut bench), []);
+    bench.keys("ay");
+    let NewNote::Acknowledgement { alert, labels, .. } = &said(&mut bench)[0] else { panic!() };
+    let first = bench.app.live.views().unwrap().alerts.values();
+    let first = first.min_by_key(|row| row.state != AlertState::Firing).unwrap();
+    assert_eq!((alert, labels), (&first.alert, &first.labels));
+    bench.keys("sy");
+    let NewNote::Silence { matchers, ends_at, .. } = &said(&mut bench)[0] else { panic!() };
+    assert_eq!((matchers[0].name.as_str(), &matchers[0].value), ("alertname", alert));
+    assert_eq!(ends_at.0 - bench.app.now.0, 3_600_000_000);
+
+    // There must be something to take back, and it must be pointed at.
+    bench.keys("x");
+    assert!(bench.app.said().unwrap().0.contains("Tab"));
+    bench.got(Got::Notes(Ok((super::frames::said(), super::frames::received()))));
+    bench.press(KeyCode::Tab);
+    bench.keys("xy");
+    let end = Order::Ask(Ask::EndNote(uuid::Uuid::from_u128(1)));
+    assert!(bench.orders().contains(&end));
+    bench.got(Got::Noted(Err(Trouble { status: 403, ..Trouble::new("this needs `write`") })));
+    assert_eq!(bench.app.said().unwrap().0, "Not done: this needs `write`");
+    assert!(bench.orders().contains(&Order::Ask(Ask::Notes)), "what is there now");
+}

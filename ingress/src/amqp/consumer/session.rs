@@ -21,6 +21,7 @@ use super::backlog::Backlog;
 use super::low_water::LowWater;
 use super::{Config, Raw, Settle, Status, Supervisor, Tag, Verdict};
 use crate::amqp::connection::{Connection, Fault, FaultKind, State};
+use crate::amqp::topology;
 
 /// Deliveries acknowledged at once: with each on its own, the broker is five times slower.
 const ACK_EVERY: u64 = 250;
@@ -157,6 +158,10 @@ async fn begin(
     queue: &str,
     prefetch: NonZeroU16,
 ) -> Result<(lapin::Consumer, u64), Fault> {
+    if queue == topology::CELERY.name {
+        let declared = topology::declare_celery(channel).await;
+        declared.map_err(|error| Fault::during(&error))?;
+    }
     let qos = channel.basic_qos(prefetch.get(), BasicQosOptions::default()).await;
     qos.map_err(|error| Fault::during(&error))?;
     let found = ready(channel, queue).await?;

@@ -1,0 +1,178 @@
+//! Jobs of Celery that expire before anybody takes them: nobody tells, so it is concluded.
+
+mod support;
+
+use contracts::event::{Kind, State, UNTOLD};
+use pipeline::Tick;
+use pipeline::dataflow::Config;
+use pipeline::fact::{Fact, Input};
+use pipeline::row::Row;
+use pipeline::seal::Sealed;
+use pipeline::summary::Summary;
+use pipeline::views::counts::Cell;
+use pipeline::worker::Pipeline;
+use proptest::prelude::{any, proptest};
+use support::oracle::SECOND;
+use support::random::Random;
+use support::streams::{BASE, fact};
+
+/// A fact of Celery, so many seconds after [`BASE`].
+fn told(event: u128, kind: Kind, seconds: i64) -> Fact {
+    Fact { attempt: UNTOLD, ..fact(1, event, kind, BASE + seconds * SECOND) }
+}
+
+/// The sending of a job that expires 10 s later.
+fn sent(event: u128, seconds: i64) -> Fact {
+    Fact { expires_after: 10_000, ..told(event, Kind::Created, seconds) }
+}
+
+fn at(seconds: i64) -> Tick {
+    (BASE + seconds * SECOND) as Tick
+}
+
+/// The graph, and the jobs by state that it shows.
+struct Graph {
+    pipeline: Pipeline,
+    cells: Vec<(State, isize)>,
+}
+
+impl Graph {
+    fn new() -> Graph {
+        let config = Config { grid: 1, keep_records: true, ..Config::default() };
+        Graph { pipeline: Pipeline::start(config, 1).unwrap(), cells: Vec::new() }
+    }
+
+    /// Feeds facts at a tick; gives the records that a store is to keep.
+    fn tick(&mut self, tick: Tick, inputs: Vec<Input>) -> Vec<(Summary, Tick)> {
+        self.pipeline.tick(tick, inputs).unwrap();
+        let mut records = Vec::new();
+        loop {
+            let Sealed { upper, counts, records: sealed, .. } = self.pipeline.sealed().unwrap();
+            for ((cell, n), _, diff) in counts {
+                if let Cell::Live { state, .. } = cell {
+                    self.cells.push((state, n * diff));
+                }
+            }
+            records.extend(sealed.into_iter().map(|(record, tick, ())| (record.summary, tick)));
+            if upper > tick {
+                return records;
+            }
+        }
+    }
+
+    fn facts(&mut self, tick: Tick, facts: &[Fact]) -> Vec<(Summary, Tick)> {
+        self.tick(tick, facts.iter().cloned().map(Input::Fact).collect())
+    }
+
+    /// The state of the only job.
+    fn state(&self) -> State {
+        let mut states: Vec<_> = State::ALL
+            .into_iter()
+            .filter(|state| {
+                let cells = self.cells.iter().filter(|(of, _)| of == state);
+                cells.map(|(_, n)| n).sum::<isize>() != 0
+            })
+            .collect();
+        assert_eq!(states.len(), 1, "{states:?}");
+        states.remove(0)
+    }
+}
+
+#[test]
+fn a_job_that_nobody_took_is_cancelled_when_it_expires() {
+    let mut graph = Graph::new();
+    graph.facts(at(0), &[sent(1, 0)]);
+    graph.facts(at(10) - 1, &[]);
+    assert_eq!(graph.state(), State::Pending);
+    let records = graph.facts(at(12), &[]);
+    assert_eq!(graph.state(), State::Cancelled);
+    let [(summary, tick)] = &records[..] else { panic!("{records:?}") };
+    let row = Row::of(fact(1, 0, Kind::Created, 0).job, summary, false);
+    assert_eq!((row.finished, row.inferred, *tick), (BASE + 10 * SECOND, true, at(10)));
+    assert_eq!(Summary::decode(&summary.encode()).as_ref(), Ok(summary));
+}
+
+#[test]
+fn a_real_event_overrules_whenever_it_comes() {
+    for (kind, seconds) in [(Kind::Validated, 9), (Kind::Executed, 20), (Kind::Completed, 5)] {
+        let mut graph = Graph::new();
+        graph.facts(at(0), &[sent(1, 0)]);
+        graph.facts(at(30), &[]);
+        assert_eq!(graph.state(), State::Cancelled);
+        graph.facts(at(31), &[told(2, kind, seconds)]);
+        assert_eq!(graph.state(), kind.state());
+    }
+}
+
+#[test]
+fn what_says_nothing_new_overrules_nothing() {
+    let mut graph = Graph::new();
+    graph.facts(at(0), &[sent(2, 0)]);
+    graph.facts(at(30), &[]);
+    graph.facts(at(31), &[sent(2, 0), told(1, Kind::Created, -1)]);
+    assert_eq!(graph.state(), State::Cancelled);
+}
+
+#[test]
+fn a_job_that_was_taken_does_not_expire_and_one_that_is_sent_again_does_anew() {
+    let mut graph = Graph::new();
+    graph.facts(at(0), &[sent(1, 0), told(2, Kind::Executed, 1)]);
+    graph.facts(at(30), &[]);
+    assert_eq!(graph.state(), State::Executing);
+    graph.facts(at(31), &[told(3, Kind::Retried, 31)]);
+    graph.facts(at(32), &[sent(4, 32)]);
+    assert_eq!(graph.state(), State::Pending);
+    graph.facts(at(42) - 1, &[]);
+    assert_eq!(graph.state(), State::Pending);
+    graph.facts(at(42), &[]);
+    assert_eq!(graph.state(), State::Cancelled);
+}
+
+#[test]
+fn what_a_restart_finds_expires_at_the_next_tick_and_not_while_it_is_read() {
+    let mut graph = Graph::new();
+    let records = graph.facts(at(0), &[sent(1, 0)]);
+    let stored = pipeline::fact::Record {
+        job: fact(1, 0, Kind::Created, 0).job,
+        summary: records[0].0.clone(),
+        tick: at(0),
+        abandoned_at: None,
+        retired_at: None,
+    };
+    let mut graph = Graph::new();
+    let read = graph.tick(at(60), vec![Input::Stored(Box::new(stored))]);
+    assert_eq!((read.len(), graph.state()), (0, State::Pending));
+    assert_eq!(graph.facts(at(61), &[]).len(), 1);
+    assert_eq!(graph.state(), State::Cancelled);
+}
+
+proptest! {
+    #![proptest_config(support::cases(4000))]
+
+    #[test]
+    fn whether_a_job_has_expired_depends_on_its_facts_and_the_time_only(seed in any::<u64>()) {
+        let random = &mut Random::new(seed);
+        let mut facts = vec![sent(1, 0)];
+        for event in 2..2 + random.below(4) as u128 {
+            let seconds = random.between(0, 20);
+            let fact = match random.below(3) {
+                0 => sent(event, seconds),
+                _ => told(event, random.of(&[Kind::Validated, Kind::Executed, Kind::Retried]), seconds),
+            };
+            facts.push(fact);
+        }
+        let until = random.between(15, 40);
+        let states = [(); 2].map(|()| {
+            random.shuffle(&mut facts);
+            let mut graph = Graph::new();
+            let mut clock = at(0);
+            for fact in &facts {
+                clock += random.below(3) as Tick * SECOND as Tick / 2 + 1;
+                graph.facts(clock, std::slice::from_ref(fact));
+            }
+            graph.facts(at(until), &[]);
+            graph.state()
+        });
+        assert_eq!(states[0], states[1], "{facts:?} at {until}");
+    }
+}
