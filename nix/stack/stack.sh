@@ -114,6 +114,11 @@ done
 umask 077
 mkdir -p "$data"/{logs,secrets} || fail "cannot make the folder $data" "choose another with --data"
 data=$(cd "$data" && pwd)
+# The folder's name goes into the process file, and from there into commands.
+case $data$here in
+*[\"\'\\\$\`\#:\{\}\&\*\!\|\<\>%]* | *$'\n'*)
+    fail "the name of the folder $data has characters that mean something to a shell or to YAML" "choose another with --data" ;;
+esac
 # Held by process-compose and by all that it starts, for as long as one of them lives.
 exec 9>"$data/lock"
 flock --nonblock 9 || fail "a stack on $data is running already, or something of it is" \
@@ -137,7 +142,7 @@ printf 'postgres://observatory:%s@127.0.0.1:%s/observatory' \
 # What the roles and the tools of `observatory` read.
 cat >"$data/env" <<V
 export RABBITMQ_URL='amqp://guest:guest@127.0.0.1:${port[rabbitmq]}/%2f'
-export POSTGRES_URL_FILE='${data//\'/\'\\\'\'}/secrets/postgres-url'
+export POSTGRES_URL_FILE='$data/secrets/postgres-url'
 export REDIS_URL='redis://127.0.0.1:${port[redis]}/0'
 export MONGODB_URL='mongodb://127.0.0.1:${port[mongodb]}/observatory?replicaSet=rs0'
 export OBSERVATORY_API='http://127.0.0.1:${port[api]}'
@@ -162,7 +167,7 @@ done
     cat <<S
 
   a first job      curl -X POST localhost:${port[gateway]}/jobs -H 'content-type: application/json' -d '{"type": "email.send"}'
-  a check          . $data/env; observatory gate
+  a check          . ${data@Q}/env; observatory gate
   data, logs       $data
   Grafana's admin  $data/secrets/grafana
 
