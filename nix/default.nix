@@ -26,7 +26,7 @@ in
     inherit (pkgs) observatory;
   }
   // linux {
-    image = pkgs.observatory-image;
+    image-observatory = pkgs.observatory-image;
     stack = pkgs.observatory-stack;
   };
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # check.sh [eval | build ATTR... | image]: checks the flake where nixpkgs cannot be downloaded. It works
-# on the repository that it is in; git has to know its files.
+# on the repository that it is in; of a git repository Nix sees the files that git knows.
 #
 #   eval    (default) parses every .nix file and evaluates all outputs for all systems against
 #           nixpkgs-double (seconds)
@@ -86,7 +86,7 @@ image() {
 
 try_image() {
     local stream sum again version port up answer tries
-    stream=$(build image)
+    stream=$(build image-observatory)
     scratch=$(mktemp -d)
     bundle=$scratch/bundle
     trap 'rm -rf "$scratch"' EXIT
@@ -121,7 +121,7 @@ try_image() {
     }
 
     build observatory --rebuild >/dev/null
-    again=$(archive "$(build image)" | sha256sum)
+    again=$(archive "$(build image-observatory)" | sha256sum)
     if [ "$sum" != "$again" ]; then
         echo "error: the image is another when it is built again: ${again%% *}" >&2
         exit 1
@@ -131,7 +131,7 @@ try_image() {
 
 case $mode in
 eval)
-    git ls-files -z '*.nix' | xargs -0 -r -n1 nix-instantiate --parse >/dev/null
+    find flake.nix nix -name '*.nix' -print0 | xargs -0 -n1 nix-instantiate --parse >/dev/null
     nix flake check --no-build --all-systems "${override[@]}"
     echo "flake: evaluates against the double"
     ;;

