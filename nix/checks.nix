@@ -21,6 +21,8 @@ let
         runHook postBuild
       '';
       doCheck = false;
+      # What records the crates in a program comes between cargo and its commands.
+      auditable = false;
       installPhase = "touch $out";
     };
 in
