@@ -28,7 +28,7 @@ use crate::rules::behind::Behind;
 use crate::rules::{Expr, Order, Rule};
 use crate::seal::Sealed;
 use crate::views::alerts::Alert;
-use crate::views::sliding::Steps;
+use crate::views::sliding::{Steps, Wanted};
 use crate::worker::{Pipeline, Stopped};
 
 /// Facts of a tick: enough to make the fixed cost of a tick small beside them.
@@ -96,6 +96,7 @@ impl Backtest {
         let config = Config {
             grid: 1,
             steps: Steps::Every,
+            wanted: Wanted::by(&rules),
             judge: true,
             keep_records: true,
             ..Config::default()

@@ -31,7 +31,7 @@ use crate::views::alerts::{Alert, alerts};
 use crate::views::counts::{Cell, counts};
 use crate::views::latency::{Latency, Sample, latency};
 use crate::views::minutes::{Minute, MinuteStats, minutes};
-use crate::views::sliding::Steps;
+use crate::views::sliding::{Steps, Wanted};
 use crate::views::throughput::{Throughput, throughput};
 use crate::{Diff, Tick};
 
@@ -44,6 +44,8 @@ pub struct Config {
     /// 1 moves them at every tick. Default 100 ms: what a person can see.
     pub grid: Tick,
     pub steps: Steps,
+    /// Rows of latency and throughput that are read. Default all.
+    pub wanted: Wanted,
     /// Give out what a store is to keep.
     pub keep_records: bool,
     /// Judge rules. Without it no orders may be fed.
@@ -61,6 +63,7 @@ impl Default for Config {
             retention: None,
             grid: 100_000,
             steps: Steps::Every,
+            wanted: Wanted::ALL,
             keep_records: false,
             judge: false,
             cluster: false,
@@ -133,8 +136,8 @@ impl Graph {
                 [Sample::of(row).filter(|_| row.retired).map(|sample| (sample, 1))]
             });
             let minutes = minutes(changes);
-            let latency = latency(coarse.clone(), kept_samples, config.steps);
-            let throughput = throughput(coarse.clone(), config.steps);
+            let latency = latency(coarse.clone(), kept_samples, config.steps, config.wanted);
+            let throughput = throughput(coarse.clone(), config.steps, config.wanted);
             let mut orders = config.judge.then(InputSession::new);
             let alerts = orders.as_mut().map(|orders| {
                 let (latency, throughput) = (latency.clone(), throughput.clone());

@@ -13,7 +13,7 @@ use pipeline::reading::{Reading, alert_row};
 use pipeline::rules::Order;
 use pipeline::seal::Updates;
 use pipeline::views::alerts::Alert;
-use pipeline::views::sliding::Steps;
+use pipeline::views::sliding::{Steps, Wanted};
 use pipeline::{Diff, Tick};
 use proptest::prelude::{Strategy, any, proptest};
 use support::alerts::{Alerts, Judge, Seen};
@@ -28,6 +28,7 @@ const FINE: Config = Config {
     retention: None,
     grid: 1,
     steps: Steps::Every,
+    wanted: Wanted::ALL,
     keep_records: false,
     judge: true,
     cluster: false,
@@ -273,6 +274,16 @@ proptest! {
     fn alerts_over_coarse_views_are_the_same((seed, world) in worlds()) {
         let steps = stream(&mut Random::new(seed), &world, 0);
         follow(|| Bench::here(&COARSE), &steps);
+    }
+
+    #[test]
+    fn alerts_are_the_same_over_views_of_which_only_what_the_rules_read_is_made(
+        (seed, world) in worlds()
+    ) {
+        let steps = stream(&mut Random::new(seed), &world, 0);
+        let rules = steps.iter().flat_map(|step| &step.rules).map(|(watch, _)| watch.rule());
+        let wanted = Wanted::by(&rules.collect::<Vec<_>>());
+        follow(|| Bench::here(&Config { wanted, ..FINE }), &steps);
     }
 
     #[test]

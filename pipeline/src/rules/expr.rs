@@ -358,6 +358,15 @@ impl Expr {
         }
     }
 
+    /// All that is measured in it.
+    pub fn readings(&self) -> Vec<&Reading> {
+        match self {
+            Expr::Number(_) => Vec::new(),
+            Expr::Reading(reading) | Expr::Absent(reading) => vec![reading],
+            Expr::Both(_, sides) => sides.iter().flat_map(Expr::readings).collect(),
+        }
+    }
+
     /// The reading that gives the value: the first.
     pub fn first(&self) -> Option<&Reading> {
         match self {

@@ -19,7 +19,7 @@ use differential_dataflow::VecCollection;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use super::sliding::{Facet, Point, Steps, sliding};
+use super::sliding::{Facet, Point, Steps, Wanted, sliding};
 use crate::distribution::{self, Bucket, Distribution, N_WINDOWS, Quantiles, Sum};
 use crate::name::Name;
 use crate::row::{Changes, Row, project};
@@ -83,12 +83,13 @@ pub fn latency<'s>(
     changes: Changes<'s>,
     retired: VecCollection<'s, Tick, Sample, Diff>,
     steps: Steps,
+    wanted: Wanted,
 ) -> VecCollection<'s, Tick, Latency, Diff> {
     let samples = project(changes, "Samples", |row| {
         Sample::of(row).map_or([None, None], |sample| sample.in_both().map(|both| Some((both, 1))))
     });
     let retired = retired.flat_map(Sample::in_both);
-    sliding(samples.concat(retired), "Latency", steps)
+    sliding(samples.concat(retired), "Latency", steps, wanted)
 }
 
 /// What is shown of one queue, or of all of them.
@@ -160,8 +161,14 @@ impl Point for Sample {
         }
     }
 
-    fn rows(job_type: Facet, facet: &mut Measures, mut give: impl FnMut(Latency, Diff)) {
+    fn rows(
+        job_type: Facet,
+        facet: &mut Measures,
+        wanted: Wanted,
+        mut give: impl FnMut(Latency, Diff),
+    ) {
         let changed = facet.queues.iter().fold(0, |changed, queue| changed | queue.changed);
+        let changed = changed & wanted.quantiles;
         for (m, measure) in MEASURES.into_iter().enumerate() {
             let of = changed >> (m * N_WINDOWS) & ALL_WINDOWS;
             if of == 0 {
@@ -183,8 +190,9 @@ impl Point for Sample {
             };
             let parts: Vec<_> = facet.queues.iter().map(|queue| &queue.measures[m]).collect();
             show(None, of, &Sum::of(&parts), &mut facet.shown);
-            for queue in facet.queues.iter_mut().filter(|queue| queue.name.is_some()) {
-                let of = queue.changed >> (m * N_WINDOWS) & ALL_WINDOWS;
+            let named = facet.queues.iter_mut().filter(|queue| queue.name.is_some());
+            for queue in named.filter(|_| wanted.queues) {
+                let of = (queue.changed & wanted.quantiles) >> (m * N_WINDOWS) & ALL_WINDOWS;
                 if of != 0 {
                     let parts = [&queue.measures[m]];
                     show(queue.name, of, &Sum::of(&parts), &mut queue.shown);

@@ -38,6 +38,8 @@ use timely::dataflow::operators::{Capability, Operator};
 
 use crate::distribution::N_WINDOWS;
 use crate::name::Name;
+use crate::rules::Rule;
+use crate::rules::expr::Measure;
 use crate::{Diff, Tick};
 
 /// µs of a second: the step of the shortest window.
@@ -89,8 +91,47 @@ pub trait Point: ExchangeData + Hash {
         windows: Range<usize>,
         diff: i64,
     );
-    /// Gives out how the rows of the facet differ from those given out before.
-    fn rows(facet: Facet, aggregate: &mut Self::Aggregate, give: impl FnMut(Self::Row, Diff));
+    /// Gives out how the rows of the facet differ from those given out before, as far as they are
+    /// wanted.
+    fn rows(
+        facet: Facet,
+        aggregate: &mut Self::Aggregate,
+        wanted: Wanted,
+        give: impl FnMut(Self::Row, Diff),
+    );
+}
+
+/// The rows that somebody reads; others are not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Bit `window`, of the throughput.
+    pub rates: u32,
+    /// Bit `measure * N_WINDOWS + window`, of the latencies.
+    pub quantiles: u32,
+    /// Single queues.
+    pub queues: bool,
+}
+
+impl Wanted {
+    pub const ALL: Wanted = Wanted { rates: u32::MAX, quantiles: u32::MAX, queues: true };
+
+    /// Those that these rules read.
+    pub fn by(rules: &[Rule]) -> Wanted {
+        let mut wanted = Wanted { rates: 0, quantiles: 0, queues: false };
+        for reading in rules.iter().flat_map(|rule| rule.expr.readings()) {
+            match reading.measure {
+                Measure::Rate(_, window) => wanted.rates |= 1 << window as u32,
+                Measure::Quantile(measure, _, window) => {
+                    wanted.quantiles |= 1 << (measure as usize * N_WINDOWS + window as usize);
+                }
+                Measure::Standing(_)
+                | Measure::DeadLetters(_)
+                | Measure::Lag
+                | Measure::StoreUp => {}
+            }
+        }
+        wanted
+    }
 }
 
 /// How often rows are given out when time jumps over several steps.
@@ -120,11 +161,13 @@ struct Sliding<P: Point> {
     /// Per window, what leaves it at which tick: facet, share, how many.
     waiting: [BTreeMap<Tick, Waiting<P>>; ALL],
     dirty: Vec<u32>,
+    wanted: Wanted,
 }
 
 impl<P: Point> Sliding<P> {
-    fn new() -> Self {
+    fn new(wanted: Wanted) -> Self {
         Sliding {
+            wanted,
             facets: Vec::new(),
             index: HashMap::new(),
             left_out: HashSet::new(),
@@ -201,7 +244,7 @@ impl<P: Point> Sliding<P> {
         for index in self.dirty.drain(..) {
             let facet = &mut self.facets[index as usize];
             facet.dirty = false;
-            P::rows(facet.facet, &mut facet.aggregate, &mut give);
+            P::rows(facet.facet, &mut facet.aggregate, self.wanted, &mut give);
         }
     }
 }
@@ -223,6 +266,7 @@ pub fn sliding<'s, P: Point>(
     points: VecCollection<'s, Tick, (Facet, P), Diff>,
     name: &str,
     steps: Steps,
+    wanted: Wanted,
 ) -> VecCollection<'s, Tick, P::Row, Diff> {
     let by_facet =
         Exchange::new(|((facet, _), _, _): &((Facet, P), Tick, Diff)| facet.map_or(0, Name::route));
@@ -231,7 +275,7 @@ pub fn sliding<'s, P: Point>(
         name,
         |initial, _| {
             drop(initial);
-            let mut sliding = Sliding::<P>::new();
+            let mut sliding = Sliding::<P>::new(wanted);
             let mut stash = BTreeMap::<Tick, Vec<(Facet, P, Diff)>>::new();
             let mut held: Option<Capability<Tick>> = None;
             move |(input, frontier), output| {

@@ -8,7 +8,7 @@ use differential_dataflow::{AsCollection, VecCollection};
 use serde::{Deserialize, Serialize};
 
 use super::latency::WINDOWS;
-use super::sliding::{ALL, Facet, Point, SECOND, Steps, sliding};
+use super::sliding::{ALL, Facet, Point, SECOND, Steps, Wanted, sliding};
 use crate::row::{Changes, Row, tally};
 use crate::summary::UNKNOWN;
 use crate::{Diff, Tick};
@@ -50,8 +50,9 @@ pub struct Rates {
 pub fn throughput<'s>(
     changes: Changes<'s>,
     steps: Steps,
+    wanted: Wanted,
 ) -> VecCollection<'s, Tick, Throughput, Diff> {
-    sliding(tally(changes, "Moments", moments).as_collection(), "Throughput", steps)
+    sliding(tally(changes, "Moments", moments).as_collection(), "Throughput", steps, wanted)
 }
 
 /// The creation of a job and its end, each for its type and for all types together.
@@ -109,10 +110,15 @@ impl Point for Moment {
         }
     }
 
-    fn rows(job_type: Facet, facet: &mut Windows, mut give: impl FnMut(Throughput, Diff)) {
+    fn rows(
+        job_type: Facet,
+        facet: &mut Windows,
+        wanted: Wanted,
+        mut give: impl FnMut(Throughput, Diff),
+    ) {
         for (i, window) in WINDOWS[..ALL].iter().enumerate() {
             let (old, new) = (facet.shown[i], facet.now[i]);
-            if old == new {
+            if old == new || wanted.rates & (1 << i) == 0 {
                 continue;
             }
             for (rates, diff) in [(old, -1), (new, 1)] {
