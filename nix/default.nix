@@ -1,6 +1,6 @@
 # The outputs of the flake for one system.
 #
-#   package.nix ──▶ observatory ──▶ image.nix
+#   package.nix ──▶ observatory ──▶ image.nix ──▶ kind.nix ◀── kind/*.sh, ../k8s, ../monitoring
 #                        └────────▶ stack.nix ◀── stack/*.sh, ../monitoring
 #
 # The image and the stack are for Linux; elsewhere there are the program, and a shell to work in.
@@ -35,7 +35,10 @@ in
   }
   // linux {
     default = app "The whole observatory with its servers, on this machine" pkgs.observatory-stack;
-  };
+  }
+  // linux (
+    lib.mapAttrs (_: package: app package.meta.description package) { inherit (pkgs.observatory-kind) kind-up kind-load kind-down; }
+  );
 
   checks = import ./checks.nix { inherit pkgs; };
   devShells.default = import ./shell.nix { inherit pkgs; };

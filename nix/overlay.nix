@@ -2,6 +2,7 @@
 final: _: {
   observatory = final.callPackage ./package.nix { };
   observatory-image = final.callPackage ./image.nix { };
+  observatory-kind = final.callPackage ./kind.nix { };
   observatory-stack = final.callPackage ./stack.nix { };
   observatory-tui = final.writeShellApplication {
     name = "observatory-tui";

@@ -48,6 +48,12 @@ in
       ../rustfmt.toml
     ]
   );
+  cluster = of [
+    ./kind
+    ../k8s
+    ../monitoring
+    ../contracts/ui-registry.json
+  ];
   monitoring = of [ ../monitoring ];
   stack = of [
     ./stack
