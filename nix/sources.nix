@@ -1,22 +1,20 @@
 # What the compiler reads, and nothing else: whoever edits a document or a test builds no program anew.
 { lib }:
 let
-  crates = [
+  programs = [
     "api"
     "contracts"
-    "e2e"
     "ingress"
     "observatory"
     "pipeline"
     "sinks"
     "tui"
+  ];
+  tools = [
+    "e2e"
     "xtask"
   ];
-  # Cargo wants to see all members of the workspace, also those that are not built.
-  built = lib.concatMap (crate: [
-    (../. + "/${crate}/Cargo.toml")
-    (../. + "/${crate}/src")
-  ]) crates;
+  folder = name: ../. + "/${name}";
   of =
     files:
     lib.fileset.toSource {
@@ -27,20 +25,28 @@ in
 {
   # Of the programs.
   programs = of (
-    built
+    lib.concatMap (crate: [
+      (folder "${crate}/Cargo.toml")
+      (folder "${crate}/src")
+    ]) programs
+    # Cargo wants to see all members of the workspace, and of each where it begins.
+    ++ map (crate: folder "${crate}/Cargo.toml") tools
     ++ [
       ../Cargo.toml
       ../Cargo.lock
       ../api/web
       ../contracts/openapi.json
       ../contracts/ui-registry.json
+      ../e2e/src/bin
+      ../e2e/src/lib.rs
       ../observatory/build.rs
       ../pipeline/benches
+      ../xtask/src/main.rs
     ]
   );
   # Of the checks: everything that Rust and its tests are about.
   workspace = of (
-    map (crate: ../. + "/${crate}") crates
+    map folder (programs ++ tools)
     ++ [
       ../Cargo.toml
       ../Cargo.lock

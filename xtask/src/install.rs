@@ -1,5 +1,5 @@
-//! What `cargo xtask` installs: the servers that the tests in `e2e` start for themselves, a browser
-//! and a terminal; what reads scripts; what runs an image.
+//! What `cargo xtask test` installs: the servers that the tests in `e2e` start for themselves, and
+//! a browser and a terminal; and what runs an image.
 //!
 //! ```text
 //!   RabbitMQ, Redis, PostgreSQL, Prometheus, Chromium, tmux ◀── apt, as root
@@ -58,9 +58,6 @@ const PACKAGES: [Package; 10] = [
     // A part of every Debian, but not of every distribution.
     ("util-linux", &["setpriv"]),
 ];
-
-/// For `cargo xtask lint`.
-const LINTERS: [Package; 1] = [("shellcheck", &["shellcheck"])];
 
 /// For the image, which is unpacked and run.
 const CONTAINERS: [Package; 3] =
@@ -130,11 +127,6 @@ pub(crate) fn servers() -> anyhow::Result<()> {
     let runs = quiet(&mongod, ["--version"]);
     ensure!(runs, "{} does not run; it may want a library: try `ldd` on it", mongod.display());
     Ok(())
-}
-
-/// Installs what `cargo xtask lint` runs beside cargo.
-pub(crate) fn linters() -> anyhow::Result<()> {
-    apt_install(&missing(&LINTERS), "get it from elsewhere: shellcheck is a single program")
 }
 
 /// Installs what the image is unpacked and run by.

@@ -30,7 +30,7 @@ enum Task {
         #[arg(long)]
         no_servers: bool,
     },
-    /// Check formatting and lints, of scripts as well.
+    /// Check formatting and lints.
     Lint,
     /// Measure; the figures of BENCHMARKS.md.
     Bench,
@@ -105,22 +105,8 @@ fn bench() -> anyhow::Result<()> {
 
 fn lint() -> anyhow::Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
-    install::linters()?;
-    run(Command::new("shellcheck").arg("--external-sources").args(scripts()?).current_dir(ROOT))?;
     let clippy = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
     cargo(&clippy, &[])
-}
-
-/// The shell scripts of the repository.
-fn scripts() -> anyhow::Result<Vec<String>> {
-    let mut git = Command::new("git");
-    git.args(["ls-files", "-z", "*.sh", ".ci/run"]).current_dir(ROOT);
-    let listed = git.output().context("cannot run git")?;
-    ensure!(listed.status.success(), "git does not know the files of this folder");
-    let scripts = String::from_utf8(listed.stdout).context("a script has a strange name")?;
-    let scripts: Vec<_> = scripts.split_terminator('\0').map(str::to_owned).collect();
-    ensure!(!scripts.is_empty(), "git knows no script");
-    Ok(scripts)
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {
