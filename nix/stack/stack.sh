@@ -160,7 +160,6 @@ for name in "${names[@]}"; do
         '. + {($default): $port}' <<<"$ports")
 done
 {
-    echo
     jq --raw-output --argjson ports "$ports" '
         .baseUrl as $base | .entries[] | . as $entry | $ports[.port | tostring] | select(.)
         | "  \($entry.name + " " * ([17 - ($entry.name | length), 1] | max))\($base):\(.)\($entry.path)  \($entry.description)"' "$registry"
@@ -170,9 +169,9 @@ done
   a check          . ${data@Q}/env; observatory gate
   data, logs       $data
   Grafana's admin  $data/secrets/grafana
-
 S
-} >&2
+} >"$data/places"
+printf '\n%s\n\n' "$(cat "$data/places")" >&2
 
 arguments=(--config "$here/process-compose.yaml" --log-file "$data/logs/process-compose.log"
     --ordered-shutdown --no-server --disable-dotenv)

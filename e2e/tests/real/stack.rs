@@ -34,6 +34,8 @@ struct ProcessFile {
     is_strict: bool,
     #[serde(rename = "log_level")]
     _log_level: String,
+    #[serde(rename = "log_configuration")]
+    _log_configuration: LogConfiguration,
     processes: BTreeMap<String, Process>,
 }
 
@@ -45,11 +47,39 @@ struct Process {
     command: String,
     working_dir: PathBuf,
     log_location: PathBuf,
+    #[serde(rename = "log_configuration")]
+    _log_configuration: LogConfiguration,
     #[serde(default)]
     depends_on: BTreeMap<String, Dependency>,
     readiness_probe: Option<Probe>,
     availability: Availability,
     shutdown: Option<Shutdown>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogConfiguration {
+    #[serde(rename = "disable_json")]
+    _disable_json: bool,
+    #[serde(rename = "fields_order")]
+    _fields_order: Vec<String>,
+    #[serde(rename = "no_metadata")]
+    _no_metadata: bool,
+    #[serde(rename = "no_color")]
+    _no_color: bool,
+    #[serde(rename = "flush_each_line")]
+    _flush_each_line: bool,
+    #[serde(rename = "rotation")]
+    _rotation: Rotation,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rotation {
+    #[serde(rename = "max_size_mb")]
+    _max_size_mb: u64,
+    #[serde(rename = "max_backups")]
+    _max_backups: u64,
 }
 
 #[derive(Deserialize)]
@@ -283,7 +313,7 @@ impl Stack<'_> {
         let began = Instant::now();
         let mut waiting: Vec<_> =
             self.file.processes.keys().filter(|name| *name != left_out).cloned().collect();
-        let (mut healthy, mut completed) = (Vec::new(), Vec::new());
+        let (mut healthy, mut completed) = (vec![left_out.to_owned()], Vec::new());
         let mut starting: HashMap<String, Instant> = HashMap::new();
         while !waiting.is_empty() || !starting.is_empty() {
             for name in std::mem::take(&mut waiting) {
@@ -424,10 +454,12 @@ fn the_stack_works_tells_where_it_is_and_goes_on_after_a_stop() {
 
     let gate = stack.bash(r#". "$STACK_DATA/env"; exec observatory gate"#).output().unwrap();
     assert!(gate.status.success(), "{}", String::from_utf8_lossy(&gate.stdout));
+    let told_at_the_end = stack.log("ready");
+    assert!(stack.printed.contains(told_at_the_end.trim_end()), "{told_at_the_end}");
     let places: Vec<_> =
-        stack.printed.split_whitespace().filter(|word| word.starts_with("http://")).collect();
+        told_at_the_end.split_whitespace().filter(|word| word.starts_with("http://")).collect();
     // Those of the registry that the stack has: what is in a cluster only is not among them.
-    assert_eq!(places.len(), 7, "{}", stack.printed);
+    assert_eq!(places.len(), 7, "{told_at_the_end}");
     for place in places {
         if !place.ends_with(&format!(":{}/", machine.ports["grafana"])) {
             assert!(ureq::get(place).call().is_ok(), "nobody is at {place}");
