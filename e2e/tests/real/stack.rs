@@ -502,6 +502,27 @@ fn the_stack_works_tells_where_it_is_and_goes_on_after_a_stop() {
 }
 
 #[test]
+fn who_waits_for_an_init_also_depends_on_its_server_so_that_it_is_stopped_before() {
+    let machine = Machine::new();
+    let stack = machine.prepared();
+    let mut inits = 0;
+    for (name, process) in &stack.file.processes {
+        for on in process.depends_on.keys() {
+            // What an init works on is what it waits for itself.
+            let init = &stack.file.processes[on];
+            if init.shutdown.is_none() {
+                inits += 1;
+                let servers = init.depends_on.keys();
+                let missing: Vec<_> =
+                    servers.filter(|server| !process.depends_on.contains_key(*server)).collect();
+                assert!(missing.is_empty(), "{name} waits for {on}, and may outlive {missing:?}");
+            }
+        }
+    }
+    assert_eq!(inits, 4, "PostgreSQL, and three roles that write to MongoDB");
+}
+
+#[test]
 fn a_port_that_is_taken_is_told_with_the_option_for_another_before_anything_starts() {
     let mut machine = Machine::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
