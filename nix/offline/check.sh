@@ -68,15 +68,9 @@ build() {
         nix build ".#$attr" "${override[@]}" --no-link --print-out-paths --print-build-logs "$@"
 }
 
-# The image as a docker-archive. What it is made of lies in the lab's store, of which the script that
-# writes it knows only the name that it has inside.
-archive() {
-    # shellcheck disable=SC2016
-    unshare --mount --propagation private bash -euc '
-        mkdir -p /nix
-        mount --rbind "$1/root/nix" /nix
-        exec "$2"' archive "$lab" "$1"
-}
+# The image as a docker-archive. What writes it lies in the lab's store and knows only the names that
+# things have inside, where Nix runs it.
+archive() { nix shell "$1" --command "$1"; }
 
 # Runs the unpacked image with these arguments.
 image() {
