@@ -33,11 +33,13 @@ in
   apps = {
     tui = app "Look at jobs in the terminal" pkgs.observatory-tui;
   }
-  // linux {
-    default = app "The whole observatory with its servers, on this machine" pkgs.observatory-stack;
-  }
   // linux (
-    lib.mapAttrs (_: package: app package.meta.description package) { inherit (pkgs.observatory-kind) kind-up kind-load kind-down; }
+    {
+      default = app "The whole observatory with its servers, on this machine" pkgs.observatory-stack;
+    }
+    // lib.mapAttrs (_: package: app package.meta.description package) {
+      inherit (pkgs.observatory-kind) kind-down kind-load kind-up;
+    }
   );
 
   checks = import ./checks.nix { inherit pkgs; };
