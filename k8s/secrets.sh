@@ -42,16 +42,16 @@ tokens() {
     alertmanager write $(sha256 "$alertmanager")
     gate write $(sha256 "$gate")
     admin admin $(sha256 "$admin")
-  prometheus: $prometheus
-  alertmanager: $alertmanager
-  gate: $gate
-  admin: $admin
+  prometheus: '$prometheus'
+  alertmanager: '$alertmanager'
+  gate: '$gate'
+  admin: '$admin'
 END
 }
 
 grafana() {
   secret observatory-grafana <<END
-  password: $(random)
+  password: '$(random)'
 END
 }
 
@@ -71,7 +71,7 @@ kind() {
     default_pass = $rabbitmq
 END
   secret observatory-postgres <<END
-  password: $postgres
+  password: '$postgres'
 END
   secret observatory-redis <<END
   redis.conf: |
@@ -80,14 +80,14 @@ END
     # A copy that is written anew: nothing of it is worth a file.
     save ""
     appendonly no
-  password: $redis
+  password: '$redis'
 END
   secret observatory-mongodb <<END
-  password: $mongodb
-  key: $(random)
+  password: '$mongodb'
+  key: '$(random)'
 END
   secret observatory-admin <<END
-  password: $(random)
+  password: '$(random)'
 END
 }
 

@@ -8,6 +8,8 @@ mod alertmanager;
 mod amqp;
 #[path = "real/api.rs"]
 mod api;
+#[path = "support/built.rs"]
+mod built;
 #[path = "real/cluster.rs"]
 mod cluster;
 #[path = "real/crash_points.rs"]

@@ -88,13 +88,13 @@ apply() {
 
 wait_ready() {
   local until=$((SECONDS + timeout)) what left
-  say ready started "waiting for the pods; images that are not there yet are fetched"
+  say ready started "waiting for the pods, whose images are fetched the first time"
   for namespace in observatory-ingress observatory; do
     while read -r what; do
       left=$((until - SECONDS))
+      say ready started "waiting for ${what#*/}"
       kubectl_ --namespace "$namespace" rollout status "$what" --timeout "$((left > 1 ? left : 1))s" >&2 ||
         fail ready "${what#*/} is not ready after $timeout s" "kubectl --context kind-$cluster --namespace $namespace describe $what; or give it more time with --timeout"
-      say ready started "${what#*/} is ready"
     done < <(kubectl_ --namespace "$namespace" get deployments,statefulsets --output name | sed 's/\.apps//')
   done
   say ready 'done' "all pods are ready"

@@ -117,7 +117,7 @@ load_image() {
   if [[ -z $image ]]; then
     say image started "building it with Nix"
     nix build --extra-experimental-features "nix-command flakes" --out-link "$work/image" \
-      "path:$root#image-observatory" >&2 || fail image "Nix could not build the image" "see what it says above"
+      "$root#image-observatory" >&2 || fail image "Nix could not build the image" "see what it says above"
     image=$work/image
   fi
   if [[ -x $image ]]; then

