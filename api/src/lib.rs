@@ -25,8 +25,10 @@ mod guard;
 mod health;
 mod history;
 mod jobs;
+mod letters;
 mod metrics;
 mod neighbours;
+mod notes;
 mod page;
 mod params;
 mod predecessor;
@@ -34,6 +36,7 @@ mod problem;
 mod pulled;
 mod readers;
 mod reads;
+mod received;
 mod routes;
 mod rules;
 mod server;
@@ -52,7 +55,7 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use contracts::answers::Dataflow;
 use contracts::decode::MAX_BODY_BYTES;
-use contracts::{Micros, Reason};
+use contracts::{EventId, Micros, Reason};
 use ingress::submit::Submitter;
 use ingress::work::Work;
 use pipeline::observed::Observed;
@@ -90,6 +93,8 @@ pub struct App {
     pub views: Views,
     /// The store, for lists and single jobs.
     pub readers: Readers,
+    /// Whether an event was submitted before, where the store does not say so.
+    pub earlier: Option<Earlier>,
     pub ready: watch::Receiver<Readiness>,
     /// Where a job goes that `POST /jobs` has made durable. Jobs that find nobody there are in the
     /// store as work to do.
@@ -106,6 +111,8 @@ pub struct App {
     pub access: Access,
     /// Servers beside this one, of which some paths pass on what they say.
     pub neighbours: Neighbours,
+    /// Where dead letters wait, if there is a broker.
+    pub broker: Option<ingress::amqp::Url>,
     /// How the stream of changes is paced.
     pub pace: Pace,
     /// The jobs are made up: the page says so.
@@ -116,6 +123,10 @@ pub struct App {
     /// Which gateway this is, as events name their producer.
     pub instance: String,
 }
+
+/// Gives the body of the event that was archived first under an id; may block.
+pub type Earlier =
+    Arc<dyn Fn(EventId) -> Result<Option<Vec<u8>>, sinks::store::Error> + Send + Sync>;
 
 /// How far the service has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,7 +220,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         HeaderName::from_static("last-event-id"),
     ];
     let cors = CorsLayer::new()
-        .allow_methods([Method::GET, Method::POST, Method::PUT])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers(headers)
         .expose_headers([guard::CORRELATION_ID, LOCATION, RETRY_AFTER])
         .max_age(Duration::from_secs(600));
@@ -252,6 +263,10 @@ struct Api {
     in_progress: InProgress,
     stream: Arc<Stream>,
     guard: Guard,
+    /// Held by who looks at dead letters.
+    letters: tokio::sync::Mutex<()>,
+    /// Held by who tries rules: a back-test takes a core.
+    backtest: tokio::sync::Semaphore,
 }
 
 impl Api {
@@ -260,7 +275,15 @@ impl Api {
         let metrics = registered(Metrics::register(&app.metrics));
         registered(metrics::readiness(&app.metrics, app.ready.clone()));
         let guard = Guard::new(app.access.clone());
-        Arc::new(Api { app, metrics, in_progress: InProgress::default(), stream, guard })
+        Arc::new(Api {
+            app,
+            metrics,
+            in_progress: InProgress::default(),
+            stream,
+            guard,
+            letters: tokio::sync::Mutex::default(),
+            backtest: tokio::sync::Semaphore::new(1),
+        })
     }
 }
 

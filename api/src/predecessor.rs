@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use contracts::answers::ArchivedEvent;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use crate::Api;
 use crate::guard::hyphenated;
@@ -45,16 +43,4 @@ pub(crate) async fn targets(State(api): State<Arc<Api>>, uri: Uri) -> Result<Res
     Params::of(&uri, &[])?;
     let base = api.app.neighbours.prometheus.as_deref();
     passed_on(base, "/api/v1/targets", "Prometheus", "--prometheus-url").await
-}
-
-/// Takes notice of what an Alertmanager sends; our own alerts do not need it.
-pub(crate) async fn webhook(body: Bytes) -> Result<Json<Value>, Problem> {
-    let sent: Value = serde_json::from_slice(&body)
-        .map_err(|error| Problem::bad_request("bad_json", format!("this is not JSON: {error}")))?;
-    let Some(alerts) = sent["alerts"].as_array() else {
-        let detail = "`alerts` must be an array, as Alertmanager's webhook sends it";
-        return Err(Problem::bad_request("schema", detail));
-    };
-    tracing::info!(alerts = alerts.len(), "alerts were received");
-    Ok(Json(json!({ "received": alerts.len() })))
 }

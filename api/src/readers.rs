@@ -38,6 +38,29 @@ impl Readers {
         }
     }
 
+    /// For a server that has no store to read from.
+    pub fn none() -> Readers {
+        let open = || Err(Error::Value("there is no store here".to_owned()));
+        Readers {
+            open: Arc::new(open),
+            idle: Arc::default(),
+            turns: Arc::new(Semaphore::new(MOST)),
+        }
+    }
+
+    /// Runs what blocks as a read does, with no end of a store.
+    pub(crate) async fn beside<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let reading = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(read));
+        match reading.await {
+            Ok(Ok(read)) => outcome(read),
+            Ok(Err(_)) => Err(Problem::internal()),
+            Err(_) => Err(Problem::store_away()),
+        }
+    }
+
     /// Reads with one of the ends; a read that takes too long goes on, and nobody waits for it.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
@@ -62,22 +85,24 @@ impl Readers {
             pool.idle().push(reader);
             Ok::<T, Error>(found)
         });
-        match reading.await {
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(error)) if error.passes() => {
-                tracing::warn!(%error, "cannot read the store now");
-                Err(Problem::store_away())
-            }
-            Ok(Err(error)) => {
-                tracing::error!(%error, "cannot read the store");
-                Err(Problem::internal())
-            }
-            // Its panic has been reported where it happened.
-            Err(_) => Err(Problem::internal()),
-        }
+        // A panic has been reported where it happened.
+        reading.await.map_or_else(|_| Err(Problem::internal()), outcome)
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn Reader>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn outcome<T>(read: Result<T, Error>) -> Result<T, Problem> {
+    read.map_err(|error| match error.passes() {
+        true => {
+            tracing::warn!(%error, "cannot read the store now");
+            Problem::store_away()
+        }
+        false => {
+            tracing::error!(%error, "cannot read the store");
+            Problem::internal()
+        }
+    })
 }

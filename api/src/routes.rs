@@ -10,8 +10,8 @@ use axum::{Router, middleware};
 use crate::access::Policy::{self, Admin, Public, Read, Write};
 use crate::access::{check, session};
 use crate::{
-    Api, dataflow, docs, health, history, jobs, page, predecessor, reads, rules, stream,
-    submissions,
+    Api, dataflow, docs, health, history, jobs, letters, notes, page, predecessor, reads, received,
+    rules, stream, submissions,
 };
 
 /// A path, a method, what the two ask for, and what answers them.
@@ -84,10 +84,16 @@ fn of_reader() -> Vec<Route> {
         get("/api/v1/latency", Read, reads::latency),
         get("/api/v1/throughput", Read, reads::throughput),
         get("/api/v1/alerts", Read, reads::alerts),
+        get("/api/v1/alerts/received", Read, received::list),
+        get("/api/v1/notes", Read, notes::list),
+        route(Method::POST, "/api/v1/notes", Write, notes::add),
+        route(Method::DELETE, "/api/v1/notes/{id}", Write, notes::end),
         get("/api/v1/deadletters", Read, reads::dead_letters),
+        get("/api/v1/deadletters/letters", Read, letters::list),
         get("/api/v1/history", Read, history::history),
         get("/api/v1/rules", Read, rules::rules),
         route(Method::PUT, "/api/v1/rules", Admin, rules::apply),
+        route(Method::POST, "/api/v1/rules/test", Write, rules::test),
         get("/api/v1/rules/history", Read, rules::history),
         get("/api/v1/dataflow", Read, dataflow::dataflow),
         get("/api/v1/jobs", Read, jobs::list),
@@ -100,7 +106,7 @@ fn of_reader() -> Vec<Route> {
         get("/events", Read, predecessor::events),
         get("/proxy/alerts", Read, predecessor::alerts),
         get("/proxy/targets", Read, predecessor::targets),
-        route(Method::POST, "/webhook/alerts", Write, predecessor::webhook),
+        route(Method::POST, "/webhook/alerts", Write, received::receive),
         get("/jobs/recent", Read, jobs::recent),
         get("/stats", Read, reads::stats),
     ]

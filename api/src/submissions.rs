@@ -129,10 +129,17 @@ impl Api {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        self.app
-            .readers
-            .read(move |reader| ids.into_iter().map(|id| reader.event(id)).collect())
-            .await
+        let readers = &self.app.readers;
+        match self.app.earlier.clone() {
+            Some(earlier) => {
+                readers.beside(move || ids.into_iter().map(|id| earlier(id)).collect()).await
+            }
+            None => {
+                readers
+                    .read(move |reader| ids.into_iter().map(|id| reader.event(id)).collect())
+                    .await
+            }
+        }
     }
 
     /// Submits what is new, and answers for all elements.

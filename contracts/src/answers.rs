@@ -120,6 +120,44 @@ pub struct DeadLettersOf {
     pub letters: u64,
 }
 
+/// Dead letters that wait in their queue, the oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Letters {
+    /// How many wait there; null without a broker, where what is refused stays with its sender.
+    pub in_queue: Option<u64>,
+    pub letters: Vec<LetterView>,
+}
+
+/// A dead letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LetterView {
+    pub reason: String,
+    /// What was wrong, and where.
+    pub detail: String,
+    /// Where it came from.
+    pub exchange: String,
+    pub routing_key: String,
+    pub bytes: usize,
+    /// Its first bytes; what is not ASCII is escaped.
+    pub start: String,
+}
+
+/// When rules would have fired over what has happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RulesTest {
+    pub from: Micros,
+    pub to: Micros,
+    /// Events that the rules were tried on, with those of the hour before.
+    pub events: usize,
+    /// Of the rules that were sent.
+    pub episodes: Vec<EpisodeView>,
+    /// Of those in force.
+    pub in_force: Vec<EpisodeView>,
+}
+
 /// The rules that are kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

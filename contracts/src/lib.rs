@@ -21,6 +21,7 @@ pub mod answers;
 pub mod compat;
 pub mod decode;
 pub mod event;
+pub mod notes;
 pub mod openapi;
 pub mod registry;
 pub mod schema;

@@ -13,10 +13,11 @@ use schemars::generate::{Contract, SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::answers::{
-    Alerts, Counts, Dataflow, DeadLetters, History, JobEvents, Latencies, Rules, RulesHistory,
-    Throughputs,
+    Alerts, Counts, Dataflow, DeadLetters, History, JobEvents, Latencies, Letters, Rules,
+    RulesHistory, RulesTest, Throughputs,
 };
 use crate::event::{Envelope, JobObject};
+use crate::notes::{NewNote, Notes, ReceivedAlerts, StandingNote};
 use crate::snapshot::Snapshot;
 use crate::view::{BatchAccepted, Health, JobAccepted, JobView, Page, Problem, RecentJob, Stats};
 
@@ -102,6 +103,7 @@ fn described(
     let body = match operation.body {
         "" => None,
         "yaml" => Some(json!({ "type": "string" })),
+        "new-note" => Some(renamed(taken.subschema_for::<NewNote>().to_value())),
         "job" => Some(one_or_many(renamed(taken.subschema_for::<JobObject>().to_value()))),
         "event" => Some(one_or_many(renamed(taken.subschema_for::<Envelope>().to_value()))),
         _ => Some(json!({ "type": "object" })),
@@ -129,6 +131,11 @@ fn answered(answer: &str, sent: &mut SchemaGenerator) -> (&'static str, Value) {
         "dead-letters" => sent.subschema_for::<DeadLetters>(),
         "rules" => sent.subschema_for::<Rules>(),
         "rules-history" => sent.subschema_for::<RulesHistory>(),
+        "rules-test" => sent.subschema_for::<RulesTest>(),
+        "letters" => sent.subschema_for::<Letters>(),
+        "note" => sent.subschema_for::<StandingNote>(),
+        "notes" => sent.subschema_for::<Notes>(),
+        "received-alerts" => sent.subschema_for::<ReceivedAlerts>(),
         "dataflow" => sent.subschema_for::<Dataflow>(),
         "job-page" => sent.subschema_for::<Page<JobView>>(),
         "job-view" => sent.subschema_for::<JobView>(),

@@ -14,10 +14,11 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
 use crate::answers::{
-    Alerts, Counts, Dataflow, DeadLetters, History, JobEvents, Latencies, Rules, RulesHistory,
-    Throughputs,
+    Alerts, Counts, Dataflow, DeadLetters, History, JobEvents, Latencies, Letters, Rules,
+    RulesHistory, RulesTest, Throughputs,
 };
 use crate::event::{Envelope, JobObject};
+use crate::notes::{NewNote, Notes, ReceivedAlerts};
 use crate::registry::UiRegistry;
 use crate::snapshot::{Delta, Snapshot};
 use crate::view::{BatchAccepted, Health, JobAccepted, JobView, Page, Problem, RecentJob, Stats};
@@ -50,8 +51,13 @@ pub fn all() -> Vec<(&'static str, Value)> {
         schema::<Alerts>("alerts", "1.1.0", &sent),
         schema::<History>("history", "1.0.0", &sent),
         schema::<DeadLetters>("dead-letters", "1.0.0", &sent),
+        schema::<Letters>("letters", "1.0.0", &sent),
+        schema::<NewNote>("new-note", "1.0.0", &accepted),
+        schema::<Notes>("notes", "1.0.0", &sent),
+        schema::<ReceivedAlerts>("received-alerts", "1.0.0", &sent),
         schema::<Rules>("rules", "1.0.0", &sent),
         schema::<RulesHistory>("rules-history", "1.0.0", &sent),
+        schema::<RulesTest>("rules-test", "1.0.0", &sent),
         schema::<JobEvents>("job-events", "1.0.0", &sent),
         schema::<Dataflow>("dataflow", "1.0.0", &sent),
         schema::<UiRegistry>("ui-registry", "1.0.0", &accepted),

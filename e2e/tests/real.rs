@@ -63,6 +63,8 @@ mod support;
 mod terminal;
 #[path = "real/tools.rs"]
 mod tools;
+#[path = "real/webhook.rs"]
+mod webhook;
 #[allow(dead_code, reason = "not everyone needs all of it")]
 #[path = "../../sinks/tests/support/world.rs"]
 mod world;

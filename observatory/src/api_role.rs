@@ -48,10 +48,11 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let view = View::open(&args.urls.redis()?).context("--redis-url")?;
     let archive = Archive::connect(&args.urls.mongodb()?).await.context("--mongodb-url")?;
-    let (submitter, connected) = match args.urls.rabbitmq() {
-        Ok(broker) => servers::submitter(broker, "observatory api"),
+    let broker = args.urls.rabbitmq().ok();
+    let (submitter, connected) = match broker.clone() {
+        Some(broker) => servers::submitter(broker, "observatory api"),
         // Jobs are submitted elsewhere.
-        Err(_) => (Submitter::new(|_| Err(SubmitError::Stopped)), tokio::spawn(async {})),
+        None => (Submitter::new(|_| Err(SubmitError::Stopped)), tokio::spawn(async {})),
     };
     let access = args.access.of(args.listen)?;
     let listener = http::bind(args.listen)?;
@@ -63,6 +64,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         submitter,
         views: Views::Copy(Arc::new(view)),
         readers: readers_of_servers(args.urls.postgres()?, archive),
+        earlier: None,
         ready,
         work: mpsc::unbounded_channel().0,
         reject: Arc::new(move |reason: Reason| {
@@ -73,6 +75,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         dataflow: None,
         access,
         neighbours: args.beside.neighbours(),
+        broker,
         pace: Pace::default(),
         demo: false,
         clock: Arc::new(engine::clock),

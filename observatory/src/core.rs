@@ -12,8 +12,6 @@ use pipeline::dataflow::Config;
 use pipeline::grid::grid_time;
 use pipeline::observed::Observed;
 use pipeline::retention::Retention;
-use pipeline::seal::Updates;
-use pipeline::views::alerts::Alert;
 use pipeline::worker::{Out, Pipeline};
 use sinks::live::Live;
 use sinks::redis::{Follower, Writer};
@@ -22,7 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::cluster::{self, Place};
-use crate::delivery::{Delivery, Destination};
+use crate::delivery::{self, Destinations};
 use crate::engine::{self, Engine, GRID, Msg, Part};
 use crate::foreign::Foreign;
 use crate::keeper::Keeper;
@@ -48,7 +46,7 @@ pub(crate) struct Core {
     /// [`Msg::Suspend`] says so.
     pub(crate) behind: bool,
     /// Where alerts are sent.
-    pub(crate) alerts: Option<Destination>,
+    pub(crate) alerts: Destinations,
     /// Where the views are shown to other processes.
     pub(crate) redis: Option<String>,
     /// The other processes of the cluster, of which this is the first.
@@ -100,10 +98,8 @@ impl Core {
             metrics::redis(&metrics.registry, follower.watch(), Arc::clone(&live))?;
         }
 
-        let alerts = match alerts {
-            Some(destination) => Some(deliver(destination, &live, &mut *stores.reader)?),
-            None => None,
-        };
+        let now = live.read().unwrap_or_else(PoisonError::into_inner).alerts();
+        let alerts = delivery::start(alerts, now, &stores.open_reader)?;
         let file = path.map(|path| Watched::new(path, &yaml));
         let watch =
             RulesWatch { reader: stores.reader, engine: inbox.clone(), in_force: yaml, file };
@@ -130,25 +126,6 @@ impl Core {
         let keeper = thread("store", || keeper.run().map_err(anyhow::Error::from))?;
         Ok(ended(engine, keeper))
     }
-}
-
-/// Alerts that were resolved last, which Alertmanager may not have heard of.
-const CEASED: usize = 1_000;
-
-/// Starts the thread that sends alerts; it ends when it is given none any more.
-fn deliver(
-    destination: Destination,
-    live: &RwLock<Live>,
-    reader: &mut dyn Reader,
-) -> anyhow::Result<Sender<Updates<Alert>>> {
-    let alerts = live.read().unwrap_or_else(PoisonError::into_inner).alerts();
-    let delivery = Delivery::new(destination, alerts, reader.resolved(CEASED)?.1);
-    let (durable, received) = mpsc::channel();
-    drop(thread("alertmanager", move || {
-        delivery.run(&received);
-        Ok(())
-    })?);
-    Ok(durable)
 }
 
 /// The rules that the program brings along.

@@ -1,244 +1,253 @@
-//! Alerts on their way to Alertmanager.
+//! Alerts on their way to those who wake people: an Alertmanager, and any server that takes what
+//! Alertmanager's webhook sends.
 //!
 //! ```text
-//!   store thread ──alerts that became durable──▶ what fires, what has ceased lately ──▶ POST /api/v2/alerts
+//!   store thread ──alerts that became durable──┬──▶ Alertmanager   everything, again and again
+//!                                              └──▶ webhook        each episode once, at its start and end
+//!   notes in the store ──▶ silences: made known to Alertmanager, kept to by the webhook
 //! ```
 //!
-//! As Prometheus does, everything that fires is sent again every minute, with an end four minutes
-//! ahead: if nobody sends it again, it resolves by itself. What has ceased is sent with its end for
-//! a quarter of an hour. So nothing has to be remembered of what Alertmanager was told: it may be
-//! away, or forget, and so may we, and an episode is neither lost nor there twice, because the labels
-//! and the start say which one it is.
+//! Each has a thread of its own, so that one that does not answer keeps no other waiting.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{self, Sender};
+use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use contracts::Micros;
+use contracts::notes::Note;
 use contracts::snapshot::{AlertRow, AlertState};
 use pipeline::reading::alert_row;
 use pipeline::seal::Updates;
 use pipeline::views::alerts::Alert;
-use serde_json::{Value, json};
+use sinks::store::{Error, Reader};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use crate::engine::clock;
+use crate::core::thread;
 
-/// It is looked this often whether something is to be sent again.
-const PACE: Duration = Duration::from_secs(1);
+mod alertmanager;
+mod webhook;
 
-/// What fires is sent again after so long, and resolves by itself after four times as long.
-const RESEND: Duration = Duration::from_secs(60);
-const LASTS: i64 = 4 * 60 * 1_000_000;
-
-/// For so many µs what has ceased is sent again.
-const CEASED: i64 = 15 * 60 * 1_000_000;
-
-/// Between two attempts while Alertmanager is away.
-const RETRY: Duration = Duration::from_secs(5);
+use alertmanager::Alertmanager;
+use webhook::Webhook;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// It is looked this often whether something is to be sent again.
+const PACE: Duration = Duration::from_secs(1);
+
 /// Alerts of a request.
 const BATCH: usize = 1_000;
 
-/// Where alerts are sent, and where their links lead.
-#[derive(Clone, Debug)]
-pub(crate) struct Destination {
-    /// Without a slash at the end.
-    alertmanager: String,
-    public: String,
+/// Alerts that were resolved last, which those who are told may not have heard of.
+const CEASED: usize = 1_000;
+
+/// Where alerts are sent.
+#[derive(clap::Args, Clone)]
+pub(crate) struct WebhookArgs {
+    /// A server that is told when an alert begins to fire and when it has ceased, by a POST of what
+    /// Alertmanager's webhook sends.
+    #[arg(long, env = "OBSERVATORY_ALERT_WEBHOOK", hide_env_values = true, value_name = "URL")]
+    alert_webhook: Option<String>,
+    /// What is sent to it as `Authorization: Bearer`.
+    #[arg(
+        long,
+        env = "OBSERVATORY_ALERT_WEBHOOK_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN",
+        requires = "alert_webhook"
+    )]
+    alert_webhook_token: Option<String>,
 }
 
-impl Destination {
-    pub(crate) fn new(alertmanager: &str, public: &str) -> anyhow::Result<Destination> {
-        for (flag, url) in [("--alertmanager-url", alertmanager), ("--public-url", public)] {
-            let http = url.starts_with("http://");
-            // The client that we send with has no TLS; a link may lead anywhere.
-            let link = flag == "--public-url" && url.starts_with("https://");
-            if !(http || link) {
-                bail!(
-                    "{flag} {url} is no address of a server; write it like http://localhost:9093"
-                );
+impl WebhookArgs {
+    /// Where alerts are sent, if anywhere; their links begin with `public`.
+    pub(crate) fn destinations(
+        &self,
+        alertmanager: Option<&str>,
+        public: &str,
+    ) -> anyhow::Result<Destinations> {
+        let webhook = self.alert_webhook.as_deref();
+        for (flag, url) in [
+            ("--alertmanager-url", alertmanager),
+            ("--alert-webhook", webhook),
+            ("--public-url", Some(public)),
+        ] {
+            let web = |url: &str| {
+                let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+                rest.is_some_and(|host| !host.is_empty() && !host.starts_with('/'))
+            };
+            if url.is_some_and(|url| !web(url)) {
+                // It may hold a password.
+                bail!("{flag} is no address of a server; write it like http://localhost:9093");
             }
         }
         let bare = |url: &str| url.trim_end_matches('/').to_owned();
-        Ok(Destination { alertmanager: bare(alertmanager), public: bare(public) })
+        Ok(Destinations {
+            alertmanager: alertmanager.map(bare),
+            webhook: webhook.map(str::to_owned),
+            token: self.alert_webhook_token.clone(),
+            links: Links(bare(public)),
+        })
     }
+}
+
+/// Where alerts are sent, and where their links lead.
+#[derive(Clone)]
+pub(crate) struct Destinations {
+    /// Without a slash at the end.
+    alertmanager: Option<String>,
+    webhook: Option<String>,
+    token: Option<String>,
+    links: Links,
+}
+
+/// Links to the page, by what they begin with.
+#[derive(Clone)]
+struct Links(String);
+
+impl Links {
+    /// Where an alert's jobs are shown; if it is about something else, where it is shown itself.
+    fn of(&self, row: &AlertRow) -> String {
+        match &row.jobs {
+            Some(jobs) => format!("{}/ui/jobs?{jobs}", self.0),
+            None => format!("{}/ui/alerts", self.0),
+        }
+    }
+}
+
+/// Starts the threads that send; each ends when it is given nothing any more.
+pub(crate) fn start(
+    destinations: Destinations,
+    alerts: Vec<AlertRow>,
+    open: &dyn Fn() -> Result<Box<dyn Reader>, Error>,
+) -> anyhow::Result<Vec<Sender<Updates<Alert>>>> {
+    let Destinations { alertmanager, webhook, token, links } = destinations;
+    let mut senders = Vec::new();
+    if let Some(url) = alertmanager {
+        let mut reader = open()?;
+        let followed = Followed::new(alerts.clone(), reader.resolved(CEASED)?.1);
+        let sends = Alertmanager::new(url, links.clone(), followed, reader);
+        let (durable, received) = mpsc::channel();
+        senders.push(durable);
+        drop(thread("alertmanager", move || {
+            sends.run(&received);
+            Ok(())
+        })?);
+    }
+    if let Some(url) = webhook {
+        let mut reader = open()?;
+        let followed = Followed::new(alerts, reader.resolved(CEASED)?.1);
+        let told = reader.notified(2 * CEASED).context("cannot read what was told")?;
+        let sends = Webhook::new(url, token, links, followed, &told, reader);
+        let (durable, received) = mpsc::channel();
+        senders.push(durable);
+        drop(thread("webhook", move || {
+            sends.run(&received);
+            Ok(())
+        })?);
+    }
+    Ok(senders)
+}
+
+/// A client for these servers, which trusts whom this machine trusts.
+fn agent() -> ureq::Agent {
+    let found = rustls_native_certs::load_native_certs().certs;
+    let roots: Vec<_> =
+        found.iter().map(|root| Certificate::from_der(root.as_ref()).to_owned()).collect();
+    let tls = TlsConfig::builder().root_certs(RootCerts::from(roots)).build();
+    ureq::Agent::config_builder()
+        .timeout_global(Some(PATIENCE))
+        .max_redirects(0)
+        .proxy(None)
+        .tls_config(tls)
+        .build()
+        .into()
 }
 
 type Identity = (String, BTreeMap<String, String>);
 
-/// The thread that sends.
-pub(crate) struct Delivery {
-    destination: Destination,
-    agent: ureq::Agent,
-    firing: BTreeMap<Identity, AlertRow>,
-    ceased: BTreeMap<Identity, AlertRow>,
-    /// When everything was last sent; none if something has changed since.
-    sent: Option<Instant>,
-    /// When it was last tried in vain; none if it was not.
-    failed: Option<Instant>,
+fn identity(row: &AlertRow) -> Identity {
+    (row.alert.clone(), row.labels.clone())
 }
 
-impl Delivery {
-    /// Goes on from the alerts that there are, and those that were resolved last.
-    pub(crate) fn new(
-        destination: Destination,
-        alerts: Vec<AlertRow>,
-        resolved: Vec<AlertRow>,
-    ) -> Delivery {
-        let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
-            .max_redirects(0)
-            .proxy(None)
-            .build()
-            .into();
-        let now = clock();
-        let by_identity =
-            |rows: Vec<AlertRow>, wanted: &dyn Fn(&AlertRow) -> bool| -> BTreeMap<_, _> {
-                let rows = rows.into_iter().filter(wanted);
-                rows.map(|row| ((row.alert.clone(), row.labels.clone()), row)).collect()
-            };
-        let firing = by_identity(alerts, &|row| row.state == AlertState::Firing);
-        let ceased = by_identity(resolved, &|row| lately(row, now));
-        Delivery { destination, agent, firing, ceased, sent: None, failed: None }
+/// What fires, and what has ceased.
+struct Followed {
+    firing: BTreeMap<Identity, AlertRow>,
+    /// Oldest first.
+    ceased: Vec<AlertRow>,
+}
+
+impl Followed {
+    fn new(alerts: Vec<AlertRow>, mut resolved: Vec<AlertRow>) -> Followed {
+        let firing = alerts.into_iter().filter(|row| row.state == AlertState::Firing);
+        resolved.retain(|row| row.fired_at.is_some());
+        resolved.reverse();
+        Followed { firing: firing.map(|row| (identity(&row), row)).collect(), ceased: resolved }
     }
 
-    /// Sends what comes until nothing comes any more.
-    pub(crate) fn run(mut self, durable: &Receiver<Updates<Alert>>) {
-        loop {
-            match durable.recv_timeout(PACE) {
-                Ok(updates) => self.take(updates),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            while let Ok(updates) = durable.try_recv() {
-                self.take(updates);
-            }
-            let since = |at: Option<Instant>, pause| at.is_none_or(|at| at.elapsed() >= pause);
-            if since(self.sent, RESEND) && since(self.failed, RETRY) {
-                self.send();
-            }
-        }
-    }
-
-    /// Sees what began to fire, and what no longer does.
-    fn take(&mut self, mut updates: Updates<Alert>) {
+    /// Sees what began to fire, and what no longer does; whether anything did.
+    fn take(&mut self, mut updates: Updates<Alert>) -> bool {
         let fired_at = |firing: &BTreeMap<Identity, AlertRow>| -> Vec<_> {
             firing.iter().map(|(identity, row)| (identity.clone(), row.fired_at)).collect()
         };
-        let before = fired_at(&self.firing);
+        let (before, n_ceased) = (fired_at(&self.firing), self.ceased.len());
+        let mut retracted = Vec::<(AlertRow, Micros)>::new();
         // A retraction before what takes its place.
         updates.sort_by_key(|(_, tick, diff)| (*tick, *diff));
         for (alert, tick, diff) in updates {
-            let identity = (alert.alert.clone(), alert.labels.clone());
+            let row = alert_row(&alert);
             if diff > 0 && alert.state == AlertState::Firing {
-                self.ceased.remove(&identity);
-                self.firing.insert(identity, alert_row(&alert));
+                // What was taken back at the same tick goes on.
+                retracted.retain(|(old, _)| {
+                    identity(old) != identity(&row) || old.fired_at != row.fired_at
+                });
+                self.firing.insert(identity(&row), row);
             } else if diff < 0
-                && let Some(row) = self.firing.remove(&identity)
+                && let Some(row) = self.firing.remove(&identity(&row))
             {
-                let resolved_at = Some(Micros(i64::try_from(tick).unwrap_or(i64::MAX)));
-                self.ceased.insert(identity, AlertRow { resolved_at, ..row });
+                retracted.push((row, Micros(i64::try_from(tick).unwrap_or(i64::MAX))));
             }
         }
-        if fired_at(&self.firing) != before {
-            self.sent = None;
-        }
-    }
-
-    /// Sends everything.
-    fn send(&mut self) {
-        let now = clock();
-        // What has not been delivered yet stays until it is.
-        if self.sent.is_some() {
-            self.ceased.retain(|_, row| lately(row, now));
-        }
-        let rows = self.firing.values().chain(self.ceased.values());
-        let alerts: Vec<Value> = rows.map(|row| self.destination.alert(row, now)).collect();
-        let url = format!("{}/api/v2/alerts", self.destination.alertmanager);
-        for alerts in alerts.chunks(BATCH) {
-            let request = self.agent.post(&url).header("content-type", "application/json");
-            if let Err(error) = request.send(json!(alerts).to_string()) {
-                if self.failed.replace(Instant::now()).is_none() {
-                    tracing::warn!(%error, "alertmanager does not take our alerts; trying again");
-                }
-                return;
-            }
-        }
-        if self.failed.take().is_some() {
-            tracing::info!("alertmanager has all alerts");
-        }
-        self.sent = Some(Instant::now());
+        let ended = retracted.into_iter();
+        self.ceased.extend(ended.map(|(row, at)| AlertRow { resolved_at: Some(at), ..row }));
+        fired_at(&self.firing) != before || self.ceased.len() != n_ceased
     }
 }
 
-fn lately(row: &AlertRow, now: Micros) -> bool {
-    row.resolved_at.is_some_and(|at| now.0 - at.0 < CEASED)
-}
+/// The silences that stand at a moment; while the store is away, those that are known.
+struct Silences(Vec<Note>);
 
-impl Destination {
-    /// An alert as Alertmanager's API, version 2, takes it.
-    fn alert(&self, row: &AlertRow, now: Micros) -> Value {
-        let mut labels = row.labels.clone();
-        // Alertmanager refuses empty labels: to it they are absent.
-        labels.retain(|_, value| !value.is_empty());
-        labels.insert("alertname".to_owned(), row.alert.clone());
-        let link = match &row.jobs {
-            Some(jobs) => format!("{}/ui/jobs?{jobs}", self.public),
-            None => format!("{}/ui/alerts", self.public),
+impl Silences {
+    fn read(&mut self, reader: &mut dyn Reader, now: Micros) {
+        use contracts::notes::NoteKind;
+        use sinks::store::WhichNotes;
+
+        match reader.notes(WhichNotes::Standing { now, since: now }) {
+            Ok(notes) => {
+                self.0 = notes;
+                self.0.retain(|note| note.kind == NoteKind::Silence);
+            }
+            Err(error) => tracing::debug!(%error, "cannot look for silences"),
+        }
+    }
+
+    fn cover(&self, row: &AlertRow, now: Micros) -> bool {
+        let covers = |note: &Note| {
+            note.stands(now)
+                && pipeline::rules::matching::covers(note, &row.alert, &row.labels, row.active_at)
         };
-        json!({
-            "labels": labels,
-            "annotations": row.annotations,
-            "startsAt": row.fired_at.unwrap_or(row.active_at),
-            "endsAt": row.resolved_at.unwrap_or(Micros(now.0 + LASTS)),
-            "generatorURL": link,
-        })
+        self.0.iter().any(covers)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use pipeline::views::alerts::Value as Measured;
+    use pipeline::views::alerts::Value;
     use pipeline::{Diff, Tick};
 
     use super::*;
-
-    #[test]
-    fn an_alert_says_when_it_began_when_it_ends_and_where_its_jobs_are() {
-        let destination = Destination::new("http://am:9093/", "https://jobs.example/").unwrap();
-        let at = |text| Micros::parse(text).unwrap();
-        let row = AlertRow {
-            alert: "Failing".to_owned(),
-            state: AlertState::Firing,
-            labels: [("type", "a"), ("queue", "")]
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
-                .into(),
-            active_at: at("2026-11-21T10:00:00Z"),
-            fired_at: Some(at("2026-11-21T10:02:00Z")),
-            resolved_at: None,
-            value: 0.5,
-            expr: String::new(),
-            annotations: [("summary".to_owned(), "half".to_owned())].into(),
-            jobs: Some("state=FAILED&type=a".to_owned()),
-        };
-        let now = at("2026-11-21T10:03:00Z");
-        let expected = json!({
-            "labels": { "alertname": "Failing", "type": "a" },
-            "annotations": { "summary": "half" },
-            "startsAt": "2026-11-21T10:02:00.000000Z",
-            "endsAt": "2026-11-21T10:07:00.000000Z",
-            "generatorURL": "https://jobs.example/ui/jobs?state=FAILED&type=a",
-        });
-        assert_eq!(destination.alert(&row, now), expected);
-        let over = AlertRow { resolved_at: Some(now), jobs: None, ..row };
-        let over = destination.alert(&over, now);
-        assert_eq!(over["endsAt"], "2026-11-21T10:03:00.000000Z");
-        assert_eq!(over["generatorURL"], "https://jobs.example/ui/alerts");
-    }
 
     /// An alert that fired at second 1, told at another.
     fn update(name: &str, second: u64, diff: Diff) -> (Alert, Tick, Diff) {
@@ -248,7 +257,7 @@ mod tests {
             state: AlertState::Firing,
             active_at: 1_000_000,
             fired_at: Some(1_000_000),
-            value: Measured::new(second as f64),
+            value: Value::new(second as f64),
             expr: String::new(),
             annotations: BTreeMap::new(),
         };
@@ -257,24 +266,28 @@ mod tests {
 
     #[test]
     fn only_what_begins_or_ceases_is_news_and_no_episode_is_too_short() {
-        let destination = Destination::new("http://am:9093", "http://a").unwrap();
-        let mut delivery = Delivery::new(destination, Vec::new(), Vec::new());
-        delivery.take(vec![update("A", 1, 1)]);
-        delivery.sent = Some(Instant::now());
+        let mut followed = Followed::new(Vec::new(), Vec::new());
+        assert!(followed.take(vec![update("A", 1, 1)]));
         // Its value has changed.
-        delivery.take(vec![update("A", 2, 1), update("A", 2, -1)]);
-        assert!(delivery.sent.is_some() && delivery.ceased.is_empty());
+        assert!(!followed.take(vec![update("A", 2, 1), update("A", 2, -1)]));
+        assert!(followed.ceased.is_empty());
         // Another comes and goes before anybody looks.
-        delivery.take(vec![update("B", 3, 1), update("A", 4, -1), update("B", 4, -1)]);
-        assert!(delivery.sent.is_none() && delivery.firing.is_empty());
-        let ended: Vec<_> = delivery.ceased.values().map(|row| row.resolved_at).collect();
+        assert!(followed.take(vec![update("B", 3, 1), update("A", 4, -1), update("B", 4, -1)]));
+        assert!(followed.firing.is_empty());
+        let ended: Vec<_> = followed.ceased.iter().map(|row| row.resolved_at).collect();
         assert_eq!(ended, [Some(Micros(4_000_000)); 2]);
     }
 
     #[test]
     fn an_address_that_cannot_be_sent_to_is_refused() {
-        assert!(Destination::new("localhost:9093", "http://a").is_err());
-        assert!(Destination::new("https://localhost:9093", "http://a").is_err());
-        assert!(Destination::new("http://localhost:9093", "ftp://a").is_err());
+        let args = |webhook: &str| WebhookArgs {
+            alert_webhook: Some(webhook.to_owned()),
+            alert_webhook_token: None,
+        };
+        let good = "http://a";
+        assert!(args("https://hooks.example/x?y").destinations(Some(good), good).is_ok());
+        assert!(args(good).destinations(Some("localhost:9093"), good).is_err());
+        assert!(args(good).destinations(None, "ftp://a").is_err());
+        assert!(args("http:///x").destinations(None, good).is_err());
     }
 }

@@ -15,7 +15,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use ingress::amqp::{Letter, Letters, Visit, dead_letter, topology};
+use ingress::amqp::{Letter, Letters, Visit, reason_of, topology};
 
 use crate::cli::Output;
 use crate::servers::Urls;
@@ -74,9 +74,7 @@ impl Which {
 
     /// The dead letters, and how many there are now.
     async fn letters(&self, visit: &Visit) -> anyhow::Result<(Letters, u64)> {
-        let Some(depth) = visit.depth(topology::DEAD_LETTERS).await? else {
-            bail!("there is no queue {}: start a role, which declares it", topology::DEAD_LETTERS)
-        };
+        let Some(depth) = visit.depth(topology::DEAD_LETTERS).await? else { bail!(no_queue()) };
         Ok((visit.letters(topology::DEAD_LETTERS).await?, depth))
     }
 
@@ -85,7 +83,6 @@ impl Which {
     }
 }
 
-/// Why it was rejected; a letter of somebody else's says so by its key.
-fn reason_of(letter: &Letter) -> &str {
-    letter.header(dead_letter::REASON).unwrap_or(&letter.routing_key)
+fn no_queue() -> String {
+    format!("there is no queue {}: start a role, which declares it", topology::DEAD_LETTERS)
 }

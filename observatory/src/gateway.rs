@@ -5,16 +5,12 @@ use std::process::ExitCode;
 use std::sync::{Arc, RwLock};
 
 use anyhow::Context;
-use api::{App, Hosts, Neighbours, Pace, Readers, Readiness, Views};
-use contracts::snapshot::AlertRow;
-use contracts::{EventId, JobId, Micros, Reason};
+use api::{App, Earlier, Hosts, Neighbours, Pace, Readers, Readiness, Views};
+use contracts::Reason;
 use ingress::amqp::{self, Publisher};
 use ingress::submit::Submitter;
-use pipeline::Tick;
 use sinks::live::Live;
 use sinks::mongo::Archive;
-use sinks::query::Query;
-use sinks::store::{Error, Happened, KeptRules, Listed, Reader, Span, Told};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
@@ -67,9 +63,8 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         submitter: submitter.clone(),
         // Nothing is read here.
         views: Views::Here(Arc::new(RwLock::new(Live::new(GRID.as_micros() as u64)))),
-        readers: Readers::new(move || {
-            Ok(Archived { archive: archive.clone(), runtime: runtime.clone() })
-        }),
+        readers: Readers::none(),
+        earlier: Some(earlier(archive, runtime)),
         ready,
         work: mpsc::unbounded_channel().0,
         reject: Arc::new(move |reason: Reason| {
@@ -80,6 +75,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         dataflow: None,
         access,
         neighbours: Neighbours::default(),
+        broker: None,
         pace: Pace::default(),
         demo: false,
         clock: Arc::new(engine::clock),
@@ -100,24 +96,11 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// What a gateway reads: whether an event with an id that a key gave is there already.
-struct Archived {
-    archive: Option<Archive>,
-    runtime: Handle,
-}
-
-impl Reader for Archived {
-    fn jobs(&mut self, _: &Query) -> Result<Listed, Error> {
-        Ok(Listed { frontier: 0, total: 0, jobs: Vec::new(), more: false })
-    }
-
-    fn job(&mut self, _: JobId) -> Result<Option<Told>, Error> {
-        Ok(None)
-    }
-
-    fn event(&mut self, event: EventId) -> Result<Option<Vec<u8>>, Error> {
-        let Some(archive) = &self.archive else { return Ok(None) };
-        match self.runtime.block_on(archive.event(event)) {
+/// Whether an event with an id that a key gave is there already; without the archive nobody knows.
+fn earlier(archive: Option<Archive>, runtime: Handle) -> Earlier {
+    Arc::new(move |event| {
+        let Some(archive) = &archive else { return Ok(None) };
+        match runtime.block_on(archive.event(event)) {
             Ok(found) => Ok(found),
             Err(error) if error.passes() => {
                 tracing::warn!(%error, "cannot look for a repeat; its ids make it harmless");
@@ -125,33 +108,5 @@ impl Reader for Archived {
             }
             Err(error) => Err(error.into()),
         }
-    }
-
-    fn archive_stats(&mut self) -> Result<(Option<Micros>, u64), Error> {
-        Ok((None, 0))
-    }
-
-    fn rejections(&mut self) -> Result<Vec<(Reason, u64)>, Error> {
-        Ok(Vec::new())
-    }
-
-    fn history(&mut self, _: &Span) -> Result<Happened, Error> {
-        Ok(Happened { frontier: 0, steps: Vec::new() })
-    }
-
-    fn resolved(&mut self, _: usize) -> Result<(Tick, Vec<AlertRow>), Error> {
-        Ok((0, Vec::new()))
-    }
-
-    fn rules(&mut self) -> Result<(Tick, Option<KeptRules>), Error> {
-        Ok((0, None))
-    }
-
-    fn rules_history(&mut self, _: usize) -> Result<Vec<KeptRules>, Error> {
-        Ok(Vec::new())
-    }
-
-    fn apply_rules(&mut self, _: &KeptRules) -> Result<(), Error> {
-        Ok(())
-    }
+    })
 }

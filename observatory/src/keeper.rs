@@ -42,7 +42,7 @@ pub(crate) struct Keeper {
     /// Who tells the other processes of a cluster what is durable.
     pub(crate) herald: Option<Herald>,
     /// Who sends alerts on.
-    pub(crate) alerts: Option<Sender<Updates<Alert>>>,
+    pub(crate) alerts: Vec<Sender<Updates<Alert>>>,
     pub(crate) metrics: Metrics,
     /// Everything before is durable.
     pub(crate) durable: Tick,
@@ -193,11 +193,9 @@ impl Keeper {
             }
             drop(live);
             self.shown(&commit);
-            if let Some(alerts) = &self.alerts
-                && !commit.sealed.alerts.is_empty()
-            {
-                // It is there as long as we are.
-                drop(alerts.send(commit.sealed.alerts.clone()));
+            if !commit.sealed.alerts.is_empty() {
+                // They are there as long as we are.
+                self.alerts.iter().for_each(|to| drop(to.send(commit.sealed.alerts.clone())));
             }
             if let Some(follower) = &mut self.follower {
                 follower.offer(&commit.sealed);

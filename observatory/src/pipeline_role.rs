@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::cluster::{Cluster, Place};
 use crate::core::{Core, OBSERVED};
-use crate::delivery::Destination;
+use crate::delivery;
 use crate::engine::{self, GRID, Msg};
 use crate::http::{self, Server};
 use crate::intake;
@@ -52,6 +52,8 @@ pub(crate) struct Args {
     /// Where alerts are sent, such as http://localhost:9093.
     #[arg(long, env = "OBSERVATORY_ALERTMANAGER_URL", value_name = "URL")]
     alertmanager_url: Option<String>,
+    #[command(flatten)]
+    delivery: delivery::WebhookArgs,
     /// Where people open the page: links in alerts begin with it.
     #[arg(
         long,
@@ -183,8 +185,8 @@ fn first(
     metrics: Metrics,
     live: Arc<RwLock<Live>>,
 ) -> anyhow::Result<Core> {
-    let alerts = args.alertmanager_url.as_deref();
-    let alerts = alerts.map(|url| Destination::new(url, &args.public_url)).transpose()?;
+    let alertmanager = args.alertmanager_url.as_deref();
+    let alerts = args.delivery.destinations(alertmanager, &args.public_url)?;
     Ok(Core {
         inbox,
         live,

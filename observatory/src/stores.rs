@@ -12,7 +12,7 @@ use sinks::mongo::Archive;
 use sinks::postgres::{Postgres, Waiting};
 use sinks::servers::{self, Servers};
 use sinks::sqlite;
-use sinks::store::{Reader, Recovery, Store};
+use sinks::store::{Error, Reader, Recovery, Store};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -25,10 +25,15 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(crate) struct Stores {
     pub(crate) store: Box<dyn Store>,
     pub(crate) reader: Box<dyn Reader>,
+    /// Opens another reading end.
+    pub(crate) open_reader: Open,
     pub(crate) recovery: Recovery,
     /// Jobs whose execution has not ended, where it is up to this process.
     pub(crate) unfinished: Vec<Work>,
 }
+
+/// Opens a reading end.
+type Open = Box<dyn Fn() -> Result<Box<dyn Reader>, Error> + Send>;
 
 /// Where a pipeline keeps what it knows.
 pub(crate) enum Backing {
@@ -63,7 +68,10 @@ impl Backing {
                 let reader = store.reader().context("cannot read the store")?;
                 let unfinished = unfinished(&store, &reader)?;
                 let (store, reader) = (Box::new(store), Box::new(reader));
-                Ok(Some(Stores { store, reader, recovery, unfinished }))
+                let path = data.path().join(sqlite::FILE);
+                let open_reader: Open =
+                    Box::new(move || Ok(Box::new(sqlite::Reader::open(&path)?)));
+                Ok(Some(Stores { store, reader, open_reader, recovery, unfinished }))
             }
             Backing::Servers { postgres, archive } => take_over(postgres, archive, progress),
         }
@@ -118,12 +126,17 @@ fn take_over(
     })?;
     let Some(writer) = writer else { return Ok(None) };
     tracing::info!(generation = writer.generation(), "this is the pipeline now");
-    let reader = servers::Reader::new(postgres.reader()?, archive.clone(), runtime.clone());
+    let end = (archive.clone(), runtime.clone());
+    let open_reader: Open = Box::new(move || {
+        let (archive, runtime) = end.clone();
+        Ok(Box::new(servers::Reader::new(postgres.reader()?, archive, runtime)))
+    });
+    let reader = open_reader()?;
     let mut store = Servers::new(writer, archive.clone(), runtime);
     let recovery = store.recover()?;
-    let (store, reader) = (Box::new(store), Box::new(reader));
+    let store = Box::new(store);
     // Jobs to be executed wait in the broker.
-    Ok(Some(Stores { store, reader, recovery, unfinished: Vec::new() }))
+    Ok(Some(Stores { store, reader, open_reader, recovery, unfinished: Vec::new() }))
 }
 
 /// Reading ends of the servers, which connect when they are first needed.

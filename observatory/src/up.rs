@@ -30,7 +30,7 @@ use tokio::task::JoinHandle;
 use crate::access;
 use crate::core::{Core, DEFAULT_RULES, DEMO_RULES, OBSERVED};
 use crate::data_dir::{self, DataDir};
-use crate::delivery::Destination;
+use crate::delivery;
 use crate::demo;
 use crate::engine::{self, GRID, Msg};
 use crate::http::{self, Server};
@@ -58,6 +58,8 @@ pub(crate) struct Args {
     access: access::Rights,
     #[command(flatten)]
     beside: access::Beside,
+    #[command(flatten)]
+    delivery: delivery::WebhookArgs,
     /// Where the data of the embedded store lies; by default below $XDG_STATE_HOME.
     #[arg(long, env = "OBSERVATORY_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -140,6 +142,7 @@ async fn serve(
         submitter: submitter.clone(),
         views: Views::Here(Arc::clone(&live)),
         readers: backing.readers(),
+        earlier: None,
         ready,
         work: work.clone(),
         reject: rejections(inbox.clone()),
@@ -148,6 +151,7 @@ async fn serve(
         dataflow: Some(&OBSERVED),
         access,
         neighbours: args.beside.neighbours(),
+        broker: broker.clone(),
         pace: Pace::default(),
         demo: args.demo,
         clock: Arc::new(engine::clock),
@@ -163,8 +167,7 @@ async fn serve(
     tracing::info!("listening on http://{address}");
 
     let public = args.beside.public_url(address);
-    let alerts =
-        args.beside.alertmanager().map(|url| Destination::new(url, &public)).transpose()?;
+    let alerts = args.delivery.destinations(args.beside.alertmanager(), &public)?;
     let core = Core {
         inbox: inbox.clone(),
         live,

@@ -12,7 +12,7 @@ use std::time::Instant;
 use pipeline::Tick;
 use pipeline::backtest::Backtest;
 use pipeline::dataflow::{Config, Graph};
-use pipeline::fact::{Fact, Input};
+use pipeline::fact::Fact;
 use pipeline::rules::{self, Rule};
 use pipeline::worker::single;
 

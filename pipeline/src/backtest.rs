@@ -77,6 +77,13 @@ impl Episode {
     }
 }
 
+/// When `rules` would have fired over `facts`, which are sorted by their times.
+pub fn episodes(rules: Vec<Rule>, facts: &[Fact]) -> Result<Vec<EpisodeView>, Stopped> {
+    let mut backtest = Backtest::start(rules)?;
+    facts.iter().try_for_each(|fact| backtest.take(fact.clone()))?;
+    Ok(backtest.finish()?.iter().map(Episode::view).collect())
+}
+
 /// A back-test under way.
 pub struct Backtest {
     pipeline: Pipeline,

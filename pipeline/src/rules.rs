@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod behind;
 pub mod expr;
+pub mod matching;
 mod template;
 
 pub use expr::Expr;

@@ -10,7 +10,7 @@ use pipeline::Tick;
 use pipeline::dataflow::Config;
 use pipeline::fact::Fact;
 use pipeline::name::Name;
-use pipeline::views::sliding::{MAX_FACETS, Steps};
+use pipeline::views::sliding::{MAX_FACETS, Steps, Wanted};
 use proptest::prelude::{Strategy, any, proptest};
 use support::bench::{Bench, inputs};
 use support::oracle::{Expected, HOUR, Job, MINUTE, SECOND, jobs};
@@ -23,6 +23,7 @@ const FINE: Config = Config {
     retention: None,
     grid: 1,
     steps: Steps::Every,
+    wanted: Wanted::ALL,
     keep_records: false,
     judge: false,
     cluster: false,

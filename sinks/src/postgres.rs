@@ -43,6 +43,7 @@ mod audit;
 mod columns;
 mod lock;
 mod migrate;
+mod people;
 mod probe;
 mod read;
 mod recover;

@@ -21,11 +21,13 @@
 
 use std::time::{Duration, Instant};
 
+use contracts::notes::{Note, ReceivedAlert};
 use contracts::snapshot::AlertRow;
 use contracts::{EventId, JobId, Micros, Reason};
 use pipeline::Tick;
 use pipeline::fact::{Input, Record};
 use tokio::runtime::Handle;
+use uuid::Uuid;
 
 use crate::commit::{Accepted, Commit, SpillRow};
 use crate::crash;
@@ -33,7 +35,8 @@ use crate::mongo::{self, Archive};
 use crate::postgres::{self, Writer};
 use crate::query::Query;
 use crate::store::{
-    self, Archived, Error, Happened, KeptRules, Listed, Recovery, Sink, Span, Told,
+    self, Archived, Episode, Error, Happened, KeptRules, Listed, Notified, Recovery, Sink, Span,
+    Told, WhichNotes,
 };
 
 /// How long the archive is given; then its events are spilled.
@@ -302,5 +305,54 @@ impl store::Reader for Reader {
 
     fn apply_rules(&mut self, rules: &KeptRules) -> Result<(), Error> {
         self.postgres.apply_rules(rules)
+    }
+
+    fn notes(&mut self, which: WhichNotes) -> Result<Vec<Note>, Error> {
+        self.postgres.notes(which)
+    }
+
+    fn add_note(&mut self, note: &Note) -> Result<(), Error> {
+        self.postgres.add_note(note)
+    }
+
+    fn end_note(&mut self, id: Uuid, at: Micros, by: &str) -> Result<bool, Error> {
+        self.postgres.end_note(id, at, by)
+    }
+
+    fn archived(
+        &mut self,
+        from: Micros,
+        to: Micros,
+        limit: usize,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool, Error> {
+        let mut n = 0;
+        let mut events = self.runtime.block_on(self.archive.between(from, to))?;
+        while let Some(event) = self.runtime.block_on(events.next())? {
+            n += 1;
+            if n > limit {
+                return Ok(false);
+            }
+            take(&event.body);
+        }
+        // What waits for the archive in PostgreSQL, unless it has gone there meanwhile: a fact that
+        // is told twice is one.
+        self.postgres.archived(from, to, limit - n, take)
+    }
+
+    fn received(&mut self, limit: usize) -> Result<Vec<ReceivedAlert>, Error> {
+        self.postgres.received(limit)
+    }
+
+    fn receive(&mut self, alerts: &[ReceivedAlert], forget: Micros) -> Result<(), Error> {
+        self.postgres.receive(alerts, forget)
+    }
+
+    fn notified(&mut self, limit: usize) -> Result<Vec<(Episode, Notified)>, Error> {
+        self.postgres.notified(limit)
+    }
+
+    fn notify(&mut self, told: &[(Episode, Notified)]) -> Result<(), Error> {
+        self.postgres.notify(told)
     }
 }

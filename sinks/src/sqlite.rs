@@ -28,6 +28,7 @@ use pipeline::Tick;
 use pipeline::fact::{Input, Record};
 use rusqlite::Connection;
 
+mod people;
 mod read;
 mod recover;
 mod write;

@@ -13,9 +13,11 @@
 //!
 //! The calls block: a store is driven from a thread of its own, readers from blocking threads.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use contracts::notes::{Note, ReceivedAlert};
 use contracts::snapshot::AlertRow;
 use contracts::{EventId, JobId, JobView, Micros, Reason};
 use pipeline::Tick;
@@ -24,6 +26,7 @@ use pipeline::fact::{Input, Record};
 use pipeline::reading::jobs_behind;
 use pipeline::summary::DecodeError;
 use pipeline::views::minutes::MinuteStats;
+use uuid::Uuid;
 
 use crate::commit::Commit;
 use crate::query::Query;
@@ -92,9 +95,90 @@ pub trait Reader: Send {
     /// The rules that were given, newest first.
     fn rules_history(&mut self, limit: usize) -> Result<Vec<KeptRules>, Error>;
 
-    /// Puts rules in force, unless they are those already: the one thing that is written here, as
-    /// it is people who write it, wherever they are answered.
+    /// Puts rules in force, unless they are those already. This and what follows is written here,
+    /// as it is people who write it, wherever they are answered.
     fn apply_rules(&mut self, rules: &KeptRules) -> Result<(), Error>;
+
+    /// Notes, newest first.
+    fn notes(&mut self, which: WhichNotes) -> Result<Vec<Note>, Error>;
+
+    fn add_note(&mut self, note: &Note) -> Result<(), Error>;
+
+    /// Ends a note at `at`; false if there is none that could be ended.
+    fn end_note(&mut self, id: Uuid, at: Micros, by: &str) -> Result<bool, Error>;
+
+    /// Hands over the archived events that occurred from `from` up to `to`, in no order; stops with
+    /// false when there are more than `limit`.
+    fn archived(
+        &mut self,
+        from: Micros,
+        to: Micros,
+        limit: usize,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool, Error>;
+
+    /// Alerts of others, the last that we were told of first.
+    fn received(&mut self, limit: usize) -> Result<Vec<ReceivedAlert>, Error>;
+
+    /// Keeps alerts of others in the place of what was known of them, and forgets those that nobody
+    /// has told us of since `forget`.
+    fn receive(&mut self, alerts: &[ReceivedAlert], forget: Micros) -> Result<(), Error>;
+
+    /// What somebody who is told of each episode once has been told of those that began last.
+    fn notified(&mut self, limit: usize) -> Result<Vec<(Episode, Notified)>, Error>;
+
+    /// Keeps that he has been told.
+    fn notify(&mut self, told: &[(Episode, Notified)]) -> Result<(), Error>;
+}
+
+/// Which notes are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhichNotes {
+    /// Those that are not over at `now`; of acknowledgements, those made since `since`: one is never
+    /// older than its episode.
+    Standing { now: Micros, since: Micros },
+    /// So many.
+    Newest(usize),
+}
+
+/// What tells an episode of an alert apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Episode {
+    pub alert: String,
+    pub labels: BTreeMap<String, String>,
+    pub active_at: Micros,
+}
+
+impl Episode {
+    pub fn of(row: &AlertRow) -> Episode {
+        let AlertRow { alert, labels, active_at, .. } = row;
+        Episode { alert: alert.clone(), labels: labels.clone(), active_at: *active_at }
+    }
+
+    /// Its labels as the stores have them.
+    pub(crate) fn labels(&self) -> String {
+        serde_json::to_string(&self.labels).unwrap_or_default()
+    }
+}
+
+/// The last that somebody was told of an episode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Notified {
+    Firing,
+    Resolved,
+}
+
+impl Notified {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Notified::Firing => "firing",
+            Notified::Resolved => "resolved",
+        }
+    }
+
+    pub(crate) fn of(text: &str) -> Notified {
+        if text == Notified::Firing.as_str() { Notified::Firing } else { Notified::Resolved }
+    }
 }
 
 /// What a restart begins with.

@@ -155,6 +155,8 @@ impl Service {
             dataflow: Some(observed),
             access,
             neighbours,
+            broker: None,
+            earlier: None,
             pace: Pace { pause: Duration::ZERO, kept: 20 },
             demo,
             clock: Arc::new(|| NOW),

@@ -97,7 +97,7 @@ const Q: Parameter = text(
 );
 
 /// Everything there is, but for the files of the page.
-pub const OPERATIONS: [Operation; 32] = [
+pub const OPERATIONS: [Operation; 38] = [
     Operation {
         method: "POST",
         scope: Scope::Write,
@@ -206,6 +206,58 @@ pub const OPERATIONS: [Operation; 32] = [
         "dead-letters",
     ),
     read(
+        "/api/v1/deadletters/letters",
+        "getLetters",
+        "Dead letters that wait in their queue, the oldest first; they stay where they are",
+        &[
+            text("reason", "Only those that were rejected for this reason, as schema or bad_json"),
+            number("limit", "At most so many, up to 100"),
+        ],
+        "letters",
+    ),
+    read(
+        "/api/v1/alerts/received",
+        "getReceivedAlerts",
+        "Alerts of others that an Alertmanager has told us of",
+        &[],
+        "received-alerts",
+    ),
+    read(
+        "/api/v1/notes",
+        "getNotes",
+        "Silences and acknowledgements that stand, with the alerts that they cover; or all, newest first",
+        &[
+            text("all", "true for those that are over, too"),
+            number("limit", "At most so many, up to 1000"),
+        ],
+        "notes",
+    ),
+    Operation {
+        method: "POST",
+        scope: Scope::Write,
+        body: "new-note",
+        status: 201,
+        ..read(
+            "/api/v1/notes",
+            "addNote",
+            "Acknowledge an alert, or silence all that match for a time",
+            &[],
+            "note",
+        )
+    },
+    Operation {
+        method: "DELETE",
+        scope: Scope::Write,
+        status: 204,
+        ..read(
+            "/api/v1/notes/{id}",
+            "endNote",
+            "End a silence, or take an acknowledgement back; it stays in the record",
+            &[text("id", "The note's id, a UUID")],
+            "",
+        )
+    },
+    read(
         "/api/v1/history",
         "getHistory",
         "What happened, in steps of minutes",
@@ -238,6 +290,21 @@ pub const OPERATIONS: [Operation; 32] = [
         &[number("limit", "At most so many, up to 200")],
         "rules-history",
     ),
+    Operation {
+        method: "POST",
+        scope: Scope::Write,
+        body: "yaml",
+        ..read(
+            "/api/v1/rules/test",
+            "testRules",
+            "When these rules would have fired over the archived events of a time, and when those in force",
+            &[
+                text("from", "A time; an hour before `to` by default"),
+                text("to", "A time; now by default"),
+            ],
+            "rules-test",
+        )
+    },
     read(
         "/api/v1/dataflow",
         "getDataflow",

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use contracts::Micros;
 use contracts::answers::EpisodeView;
 use ingress::recorded::{self, Batch};
-use pipeline::backtest::{Backtest, Episode};
+use pipeline::backtest;
 use pipeline::fact::Fact;
 use pipeline::rules::Rule;
 use serde::Serialize;
@@ -82,10 +82,7 @@ fn episodes(rules: Vec<Rule>, facts: &[Fact]) -> anyhow::Result<Vec<EpisodeView>
     if rules.is_empty() {
         bail!("there are no rules in the file");
     }
-    let mut backtest = Backtest::start(rules)?;
-    facts.iter().try_for_each(|fact| backtest.take(fact.clone()))?;
-    let episodes = backtest.finish().context("the back-test has stopped")?;
-    Ok(episodes.iter().map(Episode::view).collect())
+    backtest::episodes(rules, facts).context("the back-test has stopped")
 }
 
 #[derive(Serialize)]

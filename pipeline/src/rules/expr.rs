@@ -181,7 +181,7 @@ impl Matcher {
     pub fn admits(&self, text: &str) -> bool {
         let matches = match &self.to {
             To::Text(to) => to == text,
-            To::Pattern(Pattern { regex, .. }) => regex.is_match(text),
+            To::Pattern(pattern) => pattern.is_match(text),
         };
         matches != self.negated
     }
@@ -207,6 +207,10 @@ impl Pattern {
 
     pub fn as_str(&self) -> &str {
         &self.source
+    }
+
+    pub fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
     }
 }
 

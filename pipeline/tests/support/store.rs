@@ -20,7 +20,7 @@ use pipeline::retention::Retention;
 use pipeline::seal::Sealed;
 use pipeline::summary::Summary;
 use pipeline::views::latency::{ABSENT, MEASURES, Sample};
-use pipeline::views::sliding::Steps;
+use pipeline::views::sliding::{Steps, Wanted};
 use pipeline::{Diff, Tick};
 
 use super::bench::Bench;
@@ -146,6 +146,7 @@ pub(crate) fn retiring() -> Config {
         }),
         grid: 1,
         steps: Steps::Every,
+        wanted: Wanted::ALL,
         keep_records: true,
         ..Config::default()
     }

@@ -70,6 +70,20 @@ impl Archive {
         read(async move { Ok(archive.events.estimated_document_count().await?) }).await
     }
 
+    /// The events that occurred from `from` up to `to`.
+    pub async fn between(&self, from: Micros, to: Micros) -> Result<Bodies, Error> {
+        let archive = self.clone();
+        let call = async move {
+            // As text in their order, as they all have the same digits.
+            let within = doc! { "$gte": from.to_string(), "$lt": to.to_string() };
+            let ours = doc! { "occurredAt": within, "_observatory.tick": { "$exists": true } };
+            let only = doc! { "_observatory": 1 };
+            let find = archive.events.find(ours).projection(only);
+            Ok(Bodies(find.batch_size(BATCH as u32).await?))
+        };
+        read(call).await
+    }
+
     /// All events, in the order of their keys.
     pub async fn all(&self) -> Result<Bodies, Error> {
         let archive = self.clone();

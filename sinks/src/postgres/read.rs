@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use contracts::event::{ErrorInfo, EventId};
+use contracts::notes::{Note, ReceivedAlert};
 use contracts::snapshot::{AlertRow, AlertState};
 use contracts::view::JobView;
 use contracts::{JobId, Micros, Reason};
@@ -15,15 +16,16 @@ use pipeline::views::minutes::MinuteStats;
 use tokio::runtime::Handle;
 use tokio_postgres::types::{IsNull, ToSql, Type, accepts, to_sql_checked};
 use tokio_postgres::{IsolationLevel, Row};
+use uuid::Uuid;
 
 use super::columns::{At, Outcome};
 use super::recover::parsed;
 use super::server::{Fault, Server};
-use super::tick;
+use super::{people, tick};
 use crate::query::{Dialect, Query, Sql, Value, one_more};
 use crate::store::{
-    self, ArchivedEvent, Error, Failure, Happened, KeptRules, Listed, Span, StepStats, Told,
-    with_jobs,
+    self, ArchivedEvent, Episode, Error, Failure, Happened, KeptRules, Listed, Notified, Span,
+    StepStats, Told, WhichNotes, with_jobs,
 };
 
 /// Connections of a reading end and its clones. More reads than cores of the server only take turns.
@@ -90,6 +92,17 @@ impl Reader {
                     read => return read,
                 }
             }
+        })
+    }
+
+    /// Writes what people have to say: one statement, or some that may stand alone.
+    fn write<T>(
+        &self,
+        work: impl AsyncFn(&Object) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, Error> {
+        self.runtime.block_on(async {
+            let client = self.client().await?;
+            work(&client).await.map_err(|error| self.server.failed(error))
         })
     }
 
@@ -268,11 +281,56 @@ impl store::Reader for Reader {
         let sql = "INSERT INTO rules (applied_at, applied_by, yaml)
             SELECT $1::timestamptz, $2::text, $3::text
             WHERE $3 IS DISTINCT FROM (SELECT yaml FROM rules ORDER BY id DESC LIMIT 1)";
-        self.runtime.block_on(async {
-            let client = self.client().await?;
-            let written = client.execute(sql, &[&At(applied_at.0), applied_by, yaml]).await;
-            written.map(drop).map_err(|error| self.server.failed(error))
+        self.write(async |client| {
+            client.execute(sql, &[&At(applied_at.0), applied_by, yaml]).await.map(drop)
         })
+    }
+
+    fn notes(&mut self, which: WhichNotes) -> Result<Vec<Note>, Error> {
+        self.read(async |transaction| people::notes(transaction, which).await)
+    }
+
+    fn add_note(&mut self, note: &Note) -> Result<(), Error> {
+        self.write(async |client| people::add_note(client, note).await)
+    }
+
+    fn end_note(&mut self, id: Uuid, at: Micros, by: &str) -> Result<bool, Error> {
+        self.write(async |client| people::end_note(client, id, at, by).await)
+    }
+
+    fn archived(
+        &mut self,
+        from: Micros,
+        to: Micros,
+        limit: usize,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool, Error> {
+        let sql =
+            "SELECT body FROM event_spill WHERE occurred_at >= $1 AND occurred_at < $2 LIMIT $3";
+        let most = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+        let bodies = self.read(async |transaction| {
+            let statement = transaction.prepare_cached(sql).await?;
+            let rows = transaction.query(&statement, &[&At(from.0), &At(to.0), &most]).await?;
+            rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<Vec<u8>>, Fault>>()
+        })?;
+        bodies.iter().take(limit).for_each(|body| take(body));
+        Ok(bodies.len() <= limit)
+    }
+
+    fn received(&mut self, limit: usize) -> Result<Vec<ReceivedAlert>, Error> {
+        self.read(async |transaction| people::received(transaction, limit).await)
+    }
+
+    fn receive(&mut self, alerts: &[ReceivedAlert], forget: Micros) -> Result<(), Error> {
+        self.write(async |client| people::receive(client, alerts, forget).await)
+    }
+
+    fn notified(&mut self, limit: usize) -> Result<Vec<(Episode, Notified)>, Error> {
+        self.read(async |transaction| people::notified(transaction, limit).await)
+    }
+
+    fn notify(&mut self, told: &[(Episode, Notified)]) -> Result<(), Error> {
+        self.write(async |client| people::notify(client, told).await)
     }
 }
 
@@ -361,7 +419,7 @@ fn job_view(row: &Row) -> Result<JobView, Fault> {
     })
 }
 
-fn json<T: serde::de::DeserializeOwned>(text: Option<&str>) -> Result<Option<T>, Error> {
+pub(super) fn json<T: serde::de::DeserializeOwned>(text: Option<&str>) -> Result<Option<T>, Error> {
     let parsed = text.map(serde_json::from_str).transpose();
     parsed.map_err(|error| Error::Value(error.to_string()))
 }

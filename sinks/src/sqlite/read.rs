@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contracts::event::ErrorInfo;
+use contracts::notes::{Note, ReceivedAlert};
 use contracts::snapshot::{AlertRow, AlertState};
 use contracts::view::JobView;
 use contracts::{JobId, Micros};
@@ -11,12 +12,14 @@ use pipeline::Tick;
 use pipeline::views::minutes::MinuteStats;
 use rusqlite::types::{ToSql, ToSqlOutput};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, params_from_iter};
+use uuid::Uuid;
 
 use super::recover::parsed;
-use super::tick;
+use super::{people, tick};
 use crate::query::{Dialect, Query, Sql, Value, one_more};
 use crate::store::{
-    self, ArchivedEvent, Error, Happened, KeptRules, Listed, Span, StepStats, Told, with_jobs,
+    self, ArchivedEvent, Episode, Error, Happened, KeptRules, Listed, Notified, Span, StepStats,
+    Told, WhichNotes, with_jobs,
 };
 
 /// A reading end; not for several threads at once.
@@ -206,6 +209,56 @@ impl store::Reader for Reader {
         )?;
         Ok(())
     }
+
+    fn notes(&mut self, which: WhichNotes) -> Result<Vec<Note>, Error> {
+        people::notes(&self.connection, which)
+    }
+
+    fn add_note(&mut self, note: &Note) -> Result<(), Error> {
+        Ok(people::add_note(&super::connect(&self.path)?, note)?)
+    }
+
+    fn end_note(&mut self, id: Uuid, at: Micros, by: &str) -> Result<bool, Error> {
+        Ok(people::end_note(&super::connect(&self.path)?, id, at, by)?)
+    }
+
+    fn archived(
+        &mut self,
+        from: Micros,
+        to: Micros,
+        limit: usize,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT body FROM job_events WHERE occurred_at >= ?1 AND occurred_at < ?2",
+        )?;
+        let mut rows = statement.query([from.0, to.0])?;
+        let mut n = 0;
+        while let Some(row) = rows.next()? {
+            n += 1;
+            if n > limit {
+                return Ok(false);
+            }
+            take(row.get_ref(0)?.as_blob().map_err(|error| Error::Value(error.to_string()))?);
+        }
+        Ok(true)
+    }
+
+    fn received(&mut self, limit: usize) -> Result<Vec<ReceivedAlert>, Error> {
+        people::received(&self.connection, limit)
+    }
+
+    fn receive(&mut self, alerts: &[ReceivedAlert], forget: Micros) -> Result<(), Error> {
+        Ok(people::receive(&mut super::connect(&self.path)?, alerts, forget)?)
+    }
+
+    fn notified(&mut self, limit: usize) -> Result<Vec<(Episode, Notified)>, Error> {
+        people::notified(&self.connection, limit)
+    }
+
+    fn notify(&mut self, told: &[(Episode, Notified)]) -> Result<(), Error> {
+        Ok(people::notify(&mut super::connect(&self.path)?, told)?)
+    }
 }
 
 const RULES: &str = "SELECT applied_at, applied_by, yaml FROM rules ORDER BY id DESC LIMIT ?1";
@@ -275,7 +328,9 @@ fn job_view(row: &Row<'_>) -> Result<JobView, Error> {
     })
 }
 
-fn json<T: serde::de::DeserializeOwned>(text: Option<String>) -> Result<Option<T>, Error> {
+pub(super) fn json<T: serde::de::DeserializeOwned>(
+    text: Option<String>,
+) -> Result<Option<T>, Error> {
     let parse = |text: String| serde_json::from_str(&text);
     text.map(parse).transpose().map_err(|error| Error::Value(error.to_string()))
 }
