@@ -23,7 +23,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::program::program;
+use super::built::program;
 use super::support::until;
 
 /// The process file. Keys are those of process-compose; one that is not here is to be understood first.
