@@ -4,6 +4,7 @@ import { jobsAt } from "./address.js";
 import { read } from "./ask.js";
 import { el, show, wide } from "./dom.js";
 import { live, watch } from "./live.js";
+import { acknowledge, noteMarks, notesOf, noteTable, receivedTable, silence } from "./notes.js";
 import { count, many, rounded, seconds, time } from "./words.js";
 
 const MARKS = {
@@ -38,11 +39,20 @@ export function alertList(alerts) {
     el("p", {}, about(alert), el("small", {}, "since ", since(alert))), summary(alert))));
 }
 
-export function alertRows(alerts) {
+// With `notes`, what people have said of each, and ways to say something.
+export function alertRows(alerts, notes) {
+  const said = (alert) => {
+    const of = notes.about(alert);
+    const seen = of.some(({ kind }) => kind === "acknowledgement");
+    const quiet = of.some(({ kind }) => kind === "silence");
+    return [el("td", {}, noteMarks(of)), el("td", { class: "n" }, !seen && el("button", { type: "button", class: "button", onclick: () => acknowledge(alert, notes.again) }, "Acknowledge"), " ",
+      !quiet && el("button", { type: "button", class: "button", onclick: () => silence(alert, notes.again) }, "Silence"))];
+  };
+  const heads = [["State"], ["Alert"], ["About"], ["Value", "n"], ["Since", "n"], ...notes ? [["Said"]] : []];
   return wide("Alerts", el("table", { class: "alerts" },
-    el("thead", {}, el("tr", {}, [["State"], ["Alert"], ["About"], ["Value", "n"], ["Since", "n"]].map(([name, className]) => el("th", { scope: "col", class: className }, name)))),
-    el("tbody", {}, alerts.slice().sort(order).map((alert) => el("tr", {}, el("td", {}, mark(alert)), el("td", {}, alert.alert, summary(alert)), el("td", {}, about(alert)),
-      el("td", { class: "n" }, value(alert)), el("td", { class: "n" }, since(alert)))))));
+    el("thead", {}, el("tr", {}, heads.map(([name, className]) => el("th", { scope: "col", class: className }, name)), notes && el("td", {}))),
+    el("tbody", {}, alerts.slice().sort(order).map((alert) => el("tr", { "data-key": alert.alert + JSON.stringify(alert.labels) }, el("td", {}, mark(alert)), el("td", {}, alert.alert, summary(alert)), el("td", {}, about(alert)),
+      el("td", { class: "n" }, value(alert)), el("td", { class: "n" }, since(alert)), notes && said(alert))))));
 }
 
 function ruleItem(rule) {
@@ -53,21 +63,29 @@ function ruleItem(rule) {
 }
 
 export function alerts(place) {
-  const parts = { active: el("section", { class: "card" }), resolved: el("section", { class: "card" }), rules: el("section", { class: "card" }) };
-  show(place, el("h1", {}, "Alerts"), parts.active, parts.resolved, parts.rules);
+  const card = () => el("section", { class: "card" });
+  const parts = { active: card(), notes: card(), received: card(), resolved: card(), rules: card() };
+  show(place, el("h1", {}, "Alerts"), parts.active, parts.received, parts.notes, parts.resolved, parts.rules);
+  parts.received.hidden = true;
+  const notes = notesOf(() => {
+    draw(live.views);
+    noteTable(parts.notes, notes);
+    receivedTable(parts.received, notes.known);
+  });
   let ended = false;
   let known = "";
 
   function draw(views) {
     const active = views ? [...views.alerts.values()] : [];
     show(parts.active, el("h2", {}, "Now"), !views ? el("p", { class: "nothing" }, "Waiting for the first snapshot.")
-      : active.length ? alertRows(active) : el("p", { class: "nothing large" }, el("span", { class: "good" }, "✓ "), "No alert is pending or fires."),
+      : active.length ? alertRows(active, notes) : el("p", { class: "nothing large" }, el("span", { class: "good" }, "✓ "), "No alert is pending or fires."),
     views && el("p", { class: "fine" }, "As of ", time(views.asOf), "."));
     // One that went has been resolved.
     const now = active.map((alert) => alert.alert + alert.state).sort().join();
     if (views && now !== known) {
       known = now;
       readResolved();
+      notes.again();
     }
   }
 
@@ -86,7 +104,7 @@ export function alerts(place) {
     try {
       const { rules, appliedAt } = await read("/api/v1/rules");
       if (ended) return;
-      show(parts.rules, el("h2", {}, many(rules.length, "rule")), el("p", { class: "fine" }, appliedAt ? ["In force since ", time(appliedAt), "."] : "Those that the program brings along."),
+      show(parts.rules, el("div", { class: "heading" }, el("h2", {}, many(rules.length, "rule")), el("a", { href: "/ui/rules" }, "Change and try them")), el("p", { class: "fine" }, appliedAt ? ["In force since ", time(appliedAt), "."] : "Those that the program brings along."),
         el("ul", { class: "rules" }, rules.map(ruleItem)));
     } catch (error) {
       if (!ended) show(parts.rules, el("h2", {}, "Rules"), el("p", { class: "notice" }, `They can not be read: ${error.message}.`));
@@ -95,12 +113,14 @@ export function alerts(place) {
 
   const stop = watch(draw);
   draw(live.views);
+  noteTable(parts.notes, notes);
   if (!live.views) readResolved();
   readRules();
   return {
     end() {
       ended = true;
       stop();
+      notes.end();
     },
   };
 }

@@ -14,11 +14,14 @@ import { letters } from "./letters.js";
 import { age, live, pause, standing, start, watch } from "./live.js";
 import { helped, keys, launched, themed } from "./menu.js";
 import { overview } from "./overview.js";
+import { rules } from "./rules.js";
 import { guardBy } from "./session.js";
 import { count } from "./words.js";
 
-const VIEWS = { overview, jobs, job, alerts, dataflow, letters, add };
-const TITLES = { overview: "Overview", jobs: "Jobs", job: "Job", alerts: "Alerts", dataflow: "Dataflow", letters: "Dead letters", add: "Add a task" };
+const VIEWS = { overview, jobs, job, alerts, rules, dataflow, letters, add };
+// Views that belong to one in the menu.
+const WITHIN = { job: "jobs", rules: "alerts" };
+const TITLES = { overview: "Overview", jobs: "Jobs", job: "Job", alerts: "Alerts", rules: "Rules", dataflow: "Dataflow", letters: "Dead letters", add: "Add a task" };
 const AGE_MS = 500;
 const RESIZED_MS = 150;
 
@@ -38,7 +41,7 @@ function enter(at) {
   name = `${at.view} ${at.id ?? ""}`;
   document.title = `${at.view === "job" ? `Job …${at.id.slice(-8)}` : TITLES[at.view] ?? "?"} · Task Observatory`;
   for (const link of document.querySelectorAll("header nav a")) {
-    const current = link.dataset.view === at.view || link.dataset.view === "jobs" && at.view === "job";
+    const current = link.dataset.view === (WITHIN[at.view] ?? at.view);
     if (current) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }

@@ -21,5 +21,7 @@ mod network;
 mod options;
 #[path = "deploy/release.rs"]
 mod release;
+#[path = "deploy/tokens.rs"]
+mod tokens;
 #[path = "deploy/watching.rs"]
 mod watching;

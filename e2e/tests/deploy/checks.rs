@@ -17,7 +17,8 @@ pub(crate) fn services(cluster: &Cluster) -> Vec<String> {
             wrong.push(format!("Service {} leads to no pod", name(service)));
         }
         for port in list(&service["spec"], "ports") {
-            let target = if port["targetPort"].is_null() { &port["port"] } else { &port["targetPort"] };
+            let target =
+                if port["targetPort"].is_null() { &port["port"] } else { &port["targetPort"] };
             if pods.iter().any(|pod| pod.port(target).is_none()) {
                 wrong.push(format!("Service {}: its pods have no port {target}", name(service)));
             }
@@ -47,17 +48,24 @@ pub(crate) fn ports(cluster: &Cluster) -> Vec<String> {
                     wrong.push(format!("{}: {port} is no port", pod.owner));
                 }
             }
-            let listen = Pod::variables(container).into_iter().find(|(name, _)| *name == "OBSERVATORY_LISTEN");
+            let listen = Pod::variables(container)
+                .into_iter()
+                .find(|(name, _)| *name == "OBSERVATORY_LISTEN");
             if let Some((_, listen)) = listen {
                 let port = word(listen, "value").rsplit(':').next().unwrap_or_default();
                 if pod.port(&json!("http")).map(|port| port.to_string()).as_deref() != Some(port) {
-                    wrong.push(format!("{}: listens on {port}, which is not its port http", pod.owner));
+                    wrong.push(format!(
+                        "{}: listens on {port}, which is not its port http",
+                        pod.owner
+                    ));
                 }
             }
         }
     }
     for ingress in cluster.kind("Ingress") {
-        for path in list(&ingress["spec"], "rules").iter().flat_map(|rule| list(&rule["http"], "paths")) {
+        for path in
+            list(&ingress["spec"], "rules").iter().flat_map(|rule| list(&rule["http"], "paths"))
+        {
             let (backend, own) = (&path["backend"]["service"], namespace(ingress));
             let service = cluster.service(word(backend, "name"), own);
             let ports = service.map_or(&[][..], |service| list(&service["spec"], "ports"));
@@ -79,19 +87,26 @@ pub(crate) fn references(cluster: &Cluster, secrets: &Secrets) -> Vec<String> {
     for pod in cluster.pods() {
         let space = pod.namespace;
         let map = |of: &str| {
-            let found = cluster.kind("ConfigMap").find(|map| name(map) == of && namespace(map) == space);
+            let found =
+                cluster.kind("ConfigMap").find(|map| name(map) == of && namespace(map) == space);
             found.map(|map| map["data"].as_object().cloned().unwrap_or_default())
         };
         let mut need_map = |source: &Value, keys: &[Value]| {
             let of = word(source, "name");
-            let Some(data) = map(of) else { return wrong.push(format!("{}: no ConfigMap {of}", pod.owner)) };
-            let missing = keys.iter().map(|item| word(item, "key")).filter(|key| !data.contains_key(*key));
+            let Some(data) = map(of) else {
+                return wrong.push(format!("{}: no ConfigMap {of}", pod.owner));
+            };
+            let missing =
+                keys.iter().map(|item| word(item, "key")).filter(|key| !data.contains_key(*key));
             wrong.extend(missing.map(|key| format!("{}: ConfigMap {of} has no {key}", pod.owner)));
         };
         let mut lacking = Vec::new();
         let mut need_secret = |of: &str, keys: &[Value]| {
-            let Some(data) = secrets.get(of) else { return lacking.push(format!("{}: no Secret {of}", pod.owner)) };
-            let missing = keys.iter().map(|item| word(item, "key")).filter(|key| !data.contains_key(*key));
+            let Some(data) = secrets.get(of) else {
+                return lacking.push(format!("{}: no Secret {of}", pod.owner));
+            };
+            let missing =
+                keys.iter().map(|item| word(item, "key")).filter(|key| !data.contains_key(*key));
             lacking.extend(missing.map(|key| format!("{}: Secret {of} has no {key}", pod.owner)));
         };
         let mut volumes: Vec<&str> = pod.claims.iter().map(name).collect();
@@ -144,7 +159,9 @@ pub(crate) fn images(cluster: &Cluster) -> Vec<String> {
             let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
             let fine = match ours(container) {
                 true => tag == env!("CARGO_PKG_VERSION"),
-                false => tag.starts_with(|c: char| c.is_ascii_digit() || c == 'v') && tag.contains('.'),
+                false => {
+                    tag.starts_with(|c: char| c.is_ascii_digit() || c == 'v') && tag.contains('.')
+                }
             };
             if !fine {
                 wrong.push(format!("{}: {image} is not the version that is meant", pod.owner));
@@ -176,7 +193,11 @@ pub(crate) fn restrictions(cluster: &Cluster) -> Vec<String> {
         for container in pod.containers() {
             let context = &container["securityContext"];
             must(context["allowPrivilegeEscalation"] == false, "may get more rights");
-            must(context["capabilities"] == json!({ "drop": ["ALL"] }), "has capabilities");
+            let added = list(&context["capabilities"], "add").iter();
+            let bare = context["capabilities"]["drop"] == json!(["ALL"]);
+            // The one that the standard lets pass.
+            must(bare && added.clone().all(|one| one == "NET_BIND_SERVICE"), "has capabilities");
+            must(added.count() == 0 || !ours(container), "has capabilities");
             let annotations = pod.annotations.as_object().into_iter().flatten();
             let excused = annotations
                 .filter_map(|(_, reason)| reason.as_str()?.split_once('='))
@@ -184,7 +205,10 @@ pub(crate) fn restrictions(cluster: &Cluster) -> Vec<String> {
             must(context["readOnlyRootFilesystem"] == true || excused, "may write to its root");
             for kind in ["requests", "limits"] {
                 let resources = &container["resources"][kind];
-                must(resources["cpu"].is_string() && resources["memory"].is_string(), "has no limits");
+                must(
+                    resources["cpu"].is_string() && resources["memory"].is_string(),
+                    "has no limits",
+                );
             }
             if ours(container) {
                 must(own["runAsUser"] == 65532 && own["runAsGroup"] == 65532, "is not 65532");
@@ -269,10 +293,13 @@ pub(crate) fn volumes(cluster: &Cluster) -> Vec<String> {
     for pod in cluster.pods() {
         for container in list(pod.spec, "containers") {
             let own = word(container, "name");
-            let Some((_, path)) = holders.iter().find(|(holder, _)| *holder == own) else { continue };
+            let Some((_, path)) = holders.iter().find(|(holder, _)| *holder == own) else {
+                continue;
+            };
             let mounts = list(container, "volumeMounts").iter();
             let mut at = mounts.filter(|mount| mount["mountPath"] == *path);
-            let kept = at.any(|mount| pod.claims.iter().any(|claim| name(claim) == word(mount, "name")));
+            let kept =
+                at.any(|mount| pod.claims.iter().any(|claim| name(claim) == word(mount, "name")));
             if !kept {
                 wrong.push(format!("{}: {path} ends with the pod", pod.owner));
             }
@@ -289,18 +316,21 @@ pub(crate) fn processes(cluster: &Cluster) -> Vec<String> {
         return vec!["there is no pipeline".to_owned()];
     };
     let variables = Pod::variables(&pod.spec["containers"][0]);
-    let value = |of: &str| variables.iter().find(|(name, _)| *name == of).map(|(_, variable)| *variable);
+    let value =
+        |of: &str| variables.iter().find(|(name, _)| *name == of).map(|(_, variable)| *variable);
     let n = value("OBSERVATORY_PROCESSES").map_or("", |variable| word(variable, "value"));
     let mut wrong = Vec::new();
     if n != pod.replicas.to_string() {
         wrong.push(format!("{} pods are to be {n} processes", pod.replicas));
     }
-    let index = value("OBSERVATORY_PROCESS").map(|variable| &variable["valueFrom"]["fieldRef"]["fieldPath"]);
+    let index = value("OBSERVATORY_PROCESS")
+        .map(|variable| &variable["valueFrom"]["fieldRef"]["fieldPath"]);
     if index != Some(&json!("metadata.labels['apps.kubernetes.io/pod-index']")) {
         wrong.push("a process does not know its place".to_owned());
     }
     let volumes = list(pod.spec, "volumes").iter();
-    let map = volumes.map(|volume| word(&volume["configMap"], "name")).find(|name| !name.is_empty());
+    let map =
+        volumes.map(|volume| word(&volume["configMap"], "name")).find(|name| !name.is_empty());
     let map = map.and_then(|map| cluster.find("ConfigMap", map));
     let hosts = map.map_or("", |map| word(&map["data"], "hosts"));
     let hosts: Vec<_> = hosts.lines().filter(|line| !line.starts_with('#')).collect();

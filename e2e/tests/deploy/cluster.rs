@@ -150,7 +150,8 @@ impl Pod<'_> {
     /// The number of a port, by its name or as it is.
     pub(crate) fn port(&self, port: &Value) -> Option<u64> {
         let ports = list(self.spec, "containers").iter().flat_map(|one| list(one, "ports"));
-        let mut ports = ports.filter(|known| known["name"] == *port || known["containerPort"] == *port);
+        let mut ports =
+            ports.filter(|known| known["name"] == *port || known["containerPort"] == *port);
         ports.next()?["containerPort"].as_u64()
     }
 
@@ -177,7 +178,8 @@ fn composed(base: &str, components: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     // Its loader takes no absolute paths.
     let up = "../".repeat(folder.path().canonicalize().unwrap().components().count() - 1);
-    let at = |path: &str| format!("{up}{}", project(path).display().to_string().trim_start_matches('/'));
+    let at =
+        |path: &str| format!("{up}{}", project(path).display().to_string().trim_start_matches('/'));
     let mut text = format!("resources: [{}]\ncomponents:\n", at(base));
     components.iter().for_each(|one| text.push_str(&format!("  - {}\n", at(one))));
     std::fs::write(folder.path().join("kustomization.yaml"), text).unwrap();

@@ -57,7 +57,11 @@ impl Site {
             fs::write(place.join(archive()), packed()).unwrap();
             let mut sum = Command::new("sha256sum");
             let sums = printed(sum.arg(archive()).current_dir(&place));
-            fs::write(place.join("SHA256SUMS"), format!("{}  other.tar.gz\n{sums}", "0".repeat(64))).unwrap();
+            fs::write(
+                place.join("SHA256SUMS"),
+                format!("{}  other.tar.gz\n{sums}", "0".repeat(64)),
+            )
+            .unwrap();
         }
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -75,7 +79,9 @@ impl Site {
                     Err(_) => ("404 Not Found", Vec::new()),
                 };
                 let length = body.len();
-                let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+                let head = format!(
+                    "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+                );
                 // Who asked may have gone.
                 drop(stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)));
             }
@@ -135,7 +141,8 @@ fn the_newest_release_is_installed_and_runs() {
 fn a_release_may_be_chosen_and_so_may_the_folder() {
     let site = Site::new();
     let folder = site.folder.path().join("programs");
-    let env = [("OBSERVATORY_VERSION", VERSION), ("OBSERVATORY_INSTALL_DIR", folder.to_str().unwrap())];
+    let env =
+        [("OBSERVATORY_VERSION", VERSION), ("OBSERVATORY_INSTALL_DIR", folder.to_str().unwrap())];
     let output = site.install(&env);
     assert!(output.status.success(), "{}", said(&output));
     assert!(folder.join("observatory").exists());
@@ -156,7 +163,9 @@ fn what_is_not_as_it_was_released_is_refused_and_what_was_there_stays() {
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("is not what was released"), "{}", said(&output));
 
-    for (sums, told) in [("", "says nothing about"), ("<html>not found</html>\n", "says nothing about")] {
+    for (sums, told) in
+        [("", "says nothing about"), ("<html>not found</html>\n", "says nothing about")]
+    {
         fs::write(site.newest("SHA256SUMS"), sums).unwrap();
         let output = site.install(&[]);
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));

@@ -16,8 +16,23 @@ use super::cluster::{documents, list, project, text, word};
 
 /// What the scripts use besides: nothing else is on their path, whatever this machine has.
 const USUAL: [&str; 17] = [
-    "bash", "base64", "cat", "cut", "dirname", "env", "grep", "head", "mktemp", "od", "rm", "sed", "sh", "sha256sum",
-    "sleep", "touch", "tr",
+    "bash",
+    "base64",
+    "cat",
+    "cut",
+    "dirname",
+    "env",
+    "grep",
+    "head",
+    "mktemp",
+    "od",
+    "rm",
+    "sed",
+    "sh",
+    "sha256sum",
+    "sleep",
+    "touch",
+    "tr",
 ];
 
 /// Beginning of each program: it notes its call.
@@ -40,7 +55,7 @@ const KUBECTL: &str = r#"
 shift 2
 case "$*" in
   *"get namespace kube-system"*) cat "$STATE/image" 2>/dev/null ;;
-  *"annotate --overwrite namespace kube-system"*) printf %s "${*##*=}" >"$STATE/image" ;;
+  *"annotate --overwrite namespace kube-system"*) last=${!#} && printf %s "${last#*=}" >"$STATE/image" ;;
   *"get statefulset pipeline"*) [[ -e $STATE/applied ]] ;;
   *"get secret observatory-servers"*) [[ -e $STATE/secrets ]] ;;
   "apply --filename -") cat >"$STATE/secrets" ;;
@@ -77,10 +92,12 @@ impl Machine {
         let mut config = text("nix/kind/cluster.yaml");
         let mapped = documents(&config);
         let mapped = list(&mapped[0]["nodes"][0], "extraPortMappings").to_vec();
-        let free: Vec<_> = mapped.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let free: Vec<_> =
+            mapped.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let ports: Vec<u16> = free.iter().map(|one| one.local_addr().unwrap().port()).collect();
         for (one, port) in mapped.iter().zip(&ports) {
-            config = config.replace(&format!("hostPort: {},", one["hostPort"]), &format!("hostPort: {port},"));
+            config = config
+                .replace(&format!("hostPort: {},", one["hostPort"]), &format!("hostPort: {port},"));
         }
         fs::write(root.join("nix/kind/cluster.yaml"), config).unwrap();
 
@@ -91,7 +108,8 @@ impl Machine {
         for program in USUAL {
             symlink(found(program), usual.join(program)).unwrap();
         }
-        let nix = NIX.replace("chmod_() { :; }", &format!("{} +x \"$2\"", found("chmod").display()));
+        let nix =
+            NIX.replace("chmod_() { :; }", &format!("{} +x \"$2\"", found("chmod").display()));
         for (name, rest) in [("docker", ""), ("kind", KIND), ("kubectl", KUBECTL), ("nix", &nix)] {
             let path = bin.join(name);
             fs::write(&path, format!("{NOTES}{rest}")).unwrap();
@@ -105,7 +123,10 @@ impl Machine {
         let mut command = Command::new(at("project/nix/kind").join(script));
         command.args(args).env_clear().stdin(Stdio::null());
         command.env("PATH", format!("{}:{}", at("bin").display(), at("usual").display()));
-        command.env("STATE", at("state")).env("BROKEN", "nothing").env("TMPDIR", self.folder.path());
+        command
+            .env("STATE", at("state"))
+            .env("BROKEN", "nothing")
+            .env("TMPDIR", self.folder.path());
         command
     }
 
@@ -170,7 +191,11 @@ impl Ran {
     #[track_caller]
     fn lines(&self) -> Vec<Value> {
         let lines = self.stdout.lines();
-        lines.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
+        lines
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))
+            })
+            .collect()
     }
 
     /// How its phases have ended.
@@ -188,14 +213,24 @@ fn one_command_makes_a_cluster_with_everything_in_it_and_says_where_the_pages_ar
     let ran = machine.run("kind-up.sh", &["--json"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let phases = [
-        "prerequisites done", "cluster done", "image done", "load done", "secrets done", "manifests done",
-        "ready done", "gate done", "up done",
+        "prerequisites done",
+        "cluster done",
+        "image done",
+        "load done",
+        "secrets done",
+        "manifests done",
+        "ready done",
+        "gate done",
+        "up done",
     ];
     assert_eq!(ran.phases(), phases);
     let last = ran.lines().pop().unwrap();
     let registry: Value = serde_json::from_str(&text("contracts/ui-registry.json")).unwrap();
     let pages = list(&registry, "entries").iter().map(|page| {
-        (word(page, "name").to_owned(), format!("http://localhost:{}{}", page["port"], word(page, "path")))
+        (
+            word(page, "name").to_owned(),
+            format!("http://localhost:{}{}", page["port"], word(page, "path")),
+        )
     });
     let told = list(&last, "pages").iter();
     let told = told.map(|page| (word(page, "name").to_owned(), word(page, "url").to_owned()));
@@ -218,12 +253,17 @@ fn one_command_makes_a_cluster_with_everything_in_it_and_says_where_the_pages_ar
         "k8s/gate",
         "logs job/gate",
     ] {
-        let at = rest.find(call).unwrap_or_else(|| panic!("no {call:?} after the others in {calls}"));
+        let at =
+            rest.find(call).unwrap_or_else(|| panic!("no {call:?} after the others in {calls}"));
         rest = &rest[at + call.len()..];
     }
-    assert_eq!(fs::read_to_string(machine.folder.path().join("state/loaded")).unwrap(), "an image of today\n");
+    assert_eq!(
+        fs::read_to_string(machine.folder.path().join("state/loaded")).unwrap(),
+        "an image of today\n"
+    );
     // The node was told of the whole set of secrets, and nobody else of any.
-    let secrets = documents(&fs::read_to_string(machine.folder.path().join("state/secrets")).unwrap());
+    let secrets =
+        documents(&fs::read_to_string(machine.folder.path().join("state/secrets")).unwrap());
     assert_eq!(secrets.len(), 8);
     for secret in &secrets {
         for value in secret["stringData"].as_object().unwrap().values() {
@@ -232,7 +272,8 @@ fn one_command_makes_a_cluster_with_everything_in_it_and_says_where_the_pages_ar
         }
     }
     // Nothing is left of the image.
-    let left: BTreeSet<_> = fs::read_dir(machine.folder.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
+    let left: BTreeSet<_> =
+        fs::read_dir(machine.folder.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
     assert_eq!(left.len(), 4, "{left:?}");
 }
 
@@ -245,7 +286,9 @@ fn it_may_be_repeated_and_does_only_what_is_new() {
 
     let again = machine.run("kind-up.sh", &["--json"]);
     assert_eq!(again.code, Some(0), "{again:?}");
-    for phase in ["cluster skipped", "load skipped", "secrets skipped", "manifests done", "gate done"] {
+    for phase in
+        ["cluster skipped", "load skipped", "secrets skipped", "manifests done", "gate done"]
+    {
         assert!(again.phases().contains(&phase.to_owned()), "{phase}: {:?}", again.phases());
     }
     let calls = machine.calls();
@@ -289,14 +332,22 @@ fn every_prerequisite_that_is_missing_is_named_with_its_fix_before_anything_is_d
     let machine = Machine::new();
     fs::write(machine.folder.path().join("bin/docker"), "#!/usr/bin/env bash\nexit 1\n").unwrap();
     let ran = machine.run("kind-up.sh", &[]);
-    assert!(ran.stderr.contains("docker does not answer") && ran.stderr.contains("fix: start it"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("docker does not answer") && ran.stderr.contains("fix: start it"),
+        "{ran:?}"
+    );
     assert!(!machine.calls().contains("create cluster"));
 }
 
 #[test]
 fn what_goes_wrong_ends_it_with_what_to_do() {
     for (env, args, phase, fix) in [
-        (("BROKEN", "statefulset/pipeline"), &["--json"][..], "ready", "describe statefulset/pipeline"),
+        (
+            ("BROKEN", "statefulset/pipeline"),
+            &["--json"][..],
+            "ready",
+            "describe statefulset/pipeline",
+        ),
         (("GATE", "FailureTarget Failed"), &["--json"], "gate", "logs job/gate"),
         (("IMAGE", "x"), &["--json", "--image", "/no/such/image"], "prerequisites", "--image"),
     ] {
@@ -327,7 +378,10 @@ fn people_read_progress_beside_the_addresses() {
     assert!(ran.stderr.contains("✓ cluster: made"), "{ran:?}");
     let calls = machine.calls();
     assert!(!calls.contains("nix build") && !calls.contains("job"), "{calls}");
-    assert_eq!(fs::read_to_string(machine.folder.path().join("state/loaded")).unwrap(), "an archive");
+    assert_eq!(
+        fs::read_to_string(machine.folder.path().join("state/loaded")).unwrap(),
+        "an archive"
+    );
 }
 
 #[test]
@@ -346,7 +400,9 @@ fn a_cluster_is_deleted_only_when_somebody_says_so() {
         let line = own.get_program().to_str().unwrap().to_owned();
         let mut script = Command::new(found("script"));
         script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
-        own.get_envs().for_each(|(name, value)| drop(script.env(name, value.unwrap())));
+        for (name, value) in own.get_envs() {
+            script.env(name, value.unwrap());
+        }
         script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = script.spawn().unwrap();
         child.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();

@@ -7,7 +7,9 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::checks;
-use super::cluster::{Cluster, all, documents, gate, kind, list, name, project, secrets, text, tool, word};
+use super::cluster::{
+    Cluster, all, documents, gate, kind, list, name, project, secrets, text, tool, word,
+};
 use super::network::{Edge, called, leads, refused};
 use super::options::{told, unknown};
 use super::watching::{self, Watching};
@@ -86,22 +88,30 @@ fn checkov_has_nothing_against_the_manifests_but_what_is_excused_with_a_reason()
         let passed = found["summary"]["passed"].as_u64().unwrap();
         assert!(passed > 100, "{passed}");
         let failed = list(&found["results"], "failed_checks").iter();
-        failed.map(|one| format!("{} {}", word(one, "check_id"), word(one, "resource"))).collect::<Vec<_>>()
+        failed
+            .map(|one| format!("{} {}", word(one, "check_id"), word(one, "resource")))
+            .collect::<Vec<_>>()
     };
-    let folder = tempfile::tempdir().unwrap();
+    // It looks into no folder that is hidden, as others are made.
+    let folder = tempfile::Builder::new().prefix("manifests").tempdir().unwrap();
     for cluster in all().iter().chain([&gate()]) {
-        std::fs::write(folder.path().join(format!("{}.yaml", cluster.name)), &cluster.yaml).unwrap();
+        std::fs::write(folder.path().join(format!("{}.yaml", cluster.name)), &cluster.yaml)
+            .unwrap();
         for object in &cluster.objects {
             let annotations = object["metadata"]["annotations"].as_object();
-            for (key, reason) in annotations.into_iter().flatten().filter(|(key, _)| key.starts_with("checkov")) {
-                let reason = reason.as_str().unwrap().split_once('=').map_or("", |(_, reason)| reason);
+            for (key, reason) in
+                annotations.into_iter().flatten().filter(|(key, _)| key.starts_with("checkov"))
+            {
+                let reason =
+                    reason.as_str().unwrap().split_once('=').map_or("", |(_, reason)| reason);
                 assert!(reason.contains(' '), "{} {key} has no reason", name(object));
             }
         }
     }
     assert_eq!(checkov(folder.path()), [""; 0]);
 
-    let broken = kind().yaml.replace("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false");
+    let broken =
+        kind().yaml.replace("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false");
     std::fs::write(folder.path().join("kind.yaml"), broken).unwrap();
     let failed = checkov(folder.path());
     assert!(failed.iter().any(|one| one == "CKV_K8S_22 Deployment.observatory.api"), "{failed:?}");
@@ -111,14 +121,16 @@ fn checkov_has_nothing_against_the_manifests_but_what_is_excused_with_a_reason()
 fn every_service_leads_to_pods_and_every_port_is_there() {
     holds(checks::services);
     seen(checks::services, "Service api leads to no pod", |cluster| {
-        cluster.edit("Service", "api")["spec"]["selector"] = json!({ "app.kubernetes.io/name": "apis" });
+        cluster.edit("Service", "api")["spec"]["selector"] =
+            json!({ "app.kubernetes.io/name": "apis" });
     });
     seen(checks::services, "Service gateway: its pods have no port", |cluster| {
         cluster.edit("Service", "gateway")["spec"]["ports"][0]["targetPort"] = json!("https");
     });
     holds(checks::ports);
     seen(checks::ports, "StatefulSet pipeline: livenessProbe asks", |cluster| {
-        container(cluster, "StatefulSet", "pipeline")["livenessProbe"]["httpGet"]["port"] = json!("web");
+        container(cluster, "StatefulSet", "pipeline")["livenessProbe"]["httpGet"]["port"] =
+            json!("web");
     });
     seen(checks::ports, "is no port", |cluster| {
         container(cluster, "Deployment", "api")["ports"][0]["containerPort"] = json!(99_999);
@@ -137,7 +149,9 @@ fn every_file_and_secret_that_a_pod_names_is_there_and_no_secret_is_in_the_manif
     let check = |cluster: &Cluster| checks::references(cluster, &secrets_of(cluster));
     holds(check);
     seen(check, "no ConfigMap observatory", |cluster| {
-        cluster.objects.retain(|one| one["kind"] != "ConfigMap" || !name(one).starts_with("observatory-"));
+        cluster
+            .objects
+            .retain(|one| one["kind"] != "ConfigMap" || !name(one).starts_with("observatory-"));
     });
     seen(check, "Secret observatory-tokens has no token", |cluster| {
         let volumes = &mut cluster.edit("Deployment", "api")["spec"]["template"]["spec"]["volumes"];
@@ -157,10 +171,15 @@ fn every_variable_is_an_option_of_the_program_and_its_value_is_one_that_it_takes
     let check = |cluster: &Cluster| unknown(&told(cluster, &secrets_of(cluster)));
     holds(check);
     let roles = told(&kind(), &secrets("kind")).into_iter().map(|one| one.role);
-    assert_eq!(roles.collect::<BTreeSet<_>>(), ["api", "gateway", "pipeline", "worker"].map(str::to_owned).into());
+    assert_eq!(
+        roles.collect::<BTreeSet<_>>(),
+        ["api", "gateway", "pipeline", "worker"].map(str::to_owned).into()
+    );
     seen(check, "api has no option OBSERVATORY_TOKEN_FILES", |cluster| {
         let env = &mut container(cluster, "Deployment", "api")["env"];
-        env.as_array_mut().unwrap().push(json!({ "name": "OBSERVATORY_TOKEN_FILES", "value": "x" }));
+        env.as_array_mut()
+            .unwrap()
+            .push(json!({ "name": "OBSERVATORY_TOKEN_FILES", "value": "x" }));
     });
     seen(check, "no role has an option OBSERVATORY_LOGS", |cluster| {
         let maps = cluster.objects.iter_mut().filter(|one| one["kind"] == "ConfigMap");
@@ -171,7 +190,8 @@ fn every_variable_is_an_option_of_the_program_and_its_value_is_one_that_it_takes
         container(cluster, "Deployment", "worker")["env"][0]["value"] = json!("everywhere");
     });
     seen(check, "nothing is at /run/secrets/servers/broker-url", |cluster| {
-        container(cluster, "Deployment", "worker")["env"][1]["value"] = json!("/run/secrets/servers/broker-url");
+        container(cluster, "Deployment", "worker")["env"][1]["value"] =
+            json!("/run/secrets/servers/broker-url");
     });
 }
 
@@ -190,10 +210,12 @@ fn our_image_has_the_version_of_the_workspace() {
 fn everything_runs_with_as_few_rights_as_it_can_and_within_limits() {
     holds(checks::restrictions);
     seen(checks::restrictions, "Deployment api: is not 65532", |cluster| {
-        cluster.edit("Deployment", "api")["spec"]["template"]["spec"]["securityContext"]["runAsUser"] = json!(0);
+        cluster.edit("Deployment", "api")["spec"]["template"]["spec"]["securityContext"]["runAsUser"] =
+            json!(0);
     });
     seen(checks::restrictions, "StatefulSet mongodb: may write to its root", |cluster| {
-        container(cluster, "StatefulSet", "mongodb")["securityContext"]["readOnlyRootFilesystem"] = json!(false);
+        container(cluster, "StatefulSet", "mongodb")["securityContext"]["readOnlyRootFilesystem"] =
+            json!(false);
     });
     seen(checks::restrictions, "StatefulSet redis: has no limits", |cluster| {
         container(cluster, "StatefulSet", "redis")["resources"]["limits"] = json!({ "cpu": "1" });
@@ -203,10 +225,12 @@ fn everything_runs_with_as_few_rights_as_it_can_and_within_limits() {
     });
     holds(checks::probes);
     seen(checks::probes, "Deployment api: its probes", |cluster| {
-        container(cluster, "Deployment", "api")["livenessProbe"]["httpGet"]["path"] = json!("/readyz");
+        container(cluster, "Deployment", "api")["livenessProbe"]["httpGet"]["path"] =
+            json!("/readyz");
     });
     seen(checks::probes, "StatefulSet pipeline: has 60 s", |cluster| {
-        container(cluster, "StatefulSet", "pipeline")["startupProbe"]["failureThreshold"] = json!(30);
+        container(cluster, "StatefulSet", "pipeline")["startupProbe"]["failureThreshold"] =
+            json!(30);
     });
 }
 
@@ -242,11 +266,18 @@ fn prometheus_alertmanager_and_grafana_find_what_their_files_name() {
     for cluster in all() {
         let there = Watching::of(cluster);
         watching::checked(&there);
-        assert_eq!(watching::jobs(&there.prometheus), watching::jobs(&text("monitoring/prometheus.yml")));
+        assert_eq!(
+            watching::jobs(&there.prometheus),
+            watching::jobs(&text("monitoring/prometheus.yml"))
+        );
         // What is not an address is as it was.
-        let map = cluster.kind("ConfigMap").find(|one| name(one).starts_with("prometheus-")).unwrap();
+        let map =
+            cluster.kind("ConfigMap").find(|one| name(one).starts_with("prometheus-")).unwrap();
         assert_eq!(map["data"]["rules.yml"], text("monitoring/rules.yml"));
-        let map = cluster.kind("ConfigMap").find(|one| name(one).starts_with("grafana-dashboards")).unwrap();
+        let map = cluster
+            .kind("ConfigMap")
+            .find(|one| name(one).starts_with("grafana-dashboards"))
+            .unwrap();
         let dashboard = text("monitoring/grafana/dashboards/observatory.json");
         assert_eq!(map["data"]["observatory.json"], dashboard);
     }
@@ -286,7 +317,11 @@ fn edges(cluster: &Cluster) -> Vec<Edge> {
     }
     add("pipeline", "pipeline:2101");
     add("mongodb", "mongodb:27017");
-    for (from, to) in [("pgadmin", "postgres:5432"), ("mongo-express", "mongodb:27017"), ("redisinsight", "redis:6379")] {
+    for (from, to) in [
+        ("pgadmin", "postgres:5432"),
+        ("mongo-express", "mongodb:27017"),
+        ("redisinsight", "redis:6379"),
+    ] {
         add(from, to);
     }
     edges.into_iter().collect()
@@ -338,20 +373,30 @@ fn every_page_of_the_registry_is_at_its_port_of_this_machine() {
     let mapped = list(&config["nodes"][0], "extraPortMappings");
     let service = kind.find("Service", "traefik").unwrap();
     let registry: Value = serde_json::from_str(&text("contracts/ui-registry.json")).unwrap();
-    let pages: BTreeSet<u64> = list(&registry, "entries").iter().map(|page| page["port"].as_u64().unwrap()).collect();
+    let pages: BTreeSet<u64> =
+        list(&registry, "entries").iter().map(|page| page["port"].as_u64().unwrap()).collect();
     let hosts: BTreeSet<u64> = mapped.iter().map(|one| one["hostPort"].as_u64().unwrap()).collect();
     assert_eq!(hosts, pages);
     for one in mapped {
         assert_eq!(one["listenAddress"], "127.0.0.1", "{one}");
         let mut ports = list(&service["spec"], "ports").iter();
-        let port = ports.find(|port| port["nodePort"] == one["containerPort"]).unwrap_or_else(|| panic!("{one}"));
+        let port = ports
+            .find(|port| port["nodePort"] == one["containerPort"])
+            .unwrap_or_else(|| panic!("{one}"));
         assert_eq!(port["port"], one["hostPort"], "{one}");
         let entry = word(port, "name");
-        let mut args = list(&kind.find("Deployment", "traefik").unwrap()["spec"]["template"]["spec"]["containers"][0], "args").iter();
+        let mut args = list(
+            &kind.find("Deployment", "traefik").unwrap()["spec"]["template"]["spec"]["containers"]
+                [0],
+            "args",
+        )
+        .iter();
         let listens = format!("--entrypoints.{entry}.address=:{}", one["hostPort"]);
         assert!(args.any(|arg| *arg == listens), "{listens}");
         let annotation = "traefik.ingress.kubernetes.io/router.entrypoints";
-        let led = kind.kind("Ingress").filter(|ingress| ingress["metadata"]["annotations"][annotation] == entry);
+        let led = kind
+            .kind("Ingress")
+            .filter(|ingress| ingress["metadata"]["annotations"][annotation] == entry);
         assert_eq!(led.count(), 1, "{entry}");
     }
 }
@@ -367,7 +412,28 @@ fn secrets_are_other_ones_each_time_and_tell_nobody_a_token() {
     // What is special in YAML is still there.
     let servers = &secrets("production")["observatory-servers"];
     assert_eq!(servers["rabbitmq-url"], "amqps://ada:it's@broker.example:5671/%2f");
-    let output = Command::new(project("k8s/secrets.sh")).arg("production").env_remove("REDIS_URL").output().unwrap();
+    let output = Command::new(project("k8s/secrets.sh"))
+        .arg("production")
+        .env_remove("REDIS_URL")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("REDIS_URL"), "{output:?}");
+}
+
+#[test]
+fn the_image_that_the_manifests_name_is_the_one_that_the_flake_makes() {
+    let scripts = text("nix/kind/lib.sh");
+    assert!(scripts.contains("$root#image-observatory"), "the scripts build another");
+    // The flake comes with a change of its own; from then on they are held together.
+    if !project("flake.nix").exists() {
+        return;
+    }
+    let image = text("nix/image.nix");
+    for line in ["name = \"observatory\";", "tag = observatory.version;", "User = \"65532:65532\";"]
+    {
+        assert!(image.contains(line), "nix/image.nix has no {line}");
+    }
+    let outputs = text("nix/default.nix");
+    assert!(outputs.contains("image-observatory ="), "the flake has no such output");
 }

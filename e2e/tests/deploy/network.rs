@@ -53,7 +53,14 @@ pub(crate) fn refused(cluster: &Cluster, edges: &[Edge]) -> Vec<String> {
 }
 
 /// Whether the policies that apply to `own` let it speak with `other`, at a port of `to`.
-fn lets(cluster: &Cluster, way: &str, own: &Pod<'_>, other: &Pod<'_>, to: &Pod<'_>, port: u64) -> bool {
+fn lets(
+    cluster: &Cluster,
+    way: &str,
+    own: &Pod<'_>,
+    other: &Pod<'_>,
+    to: &Pod<'_>,
+    port: u64,
+) -> bool {
     let kind = if way == "egress" { "Egress" } else { "Ingress" };
     let applies = |policy: &&Value| {
         namespace(policy) == own.namespace
@@ -74,6 +81,10 @@ fn lets(cluster: &Cluster, way: &str, own: &Pod<'_>, other: &Pod<'_>, to: &Pod<'
 }
 
 fn is(cluster: &Cluster, peer: &Value, pod: &Pod<'_>, here: &str) -> bool {
+    // An address of a node's, and no pod's.
+    if !peer["ipBlock"].is_null() {
+        return false;
+    }
     let space = &peer["namespaceSelector"];
     let in_space = match space.is_null() {
         true => pod.namespace == here,

@@ -27,14 +27,21 @@ pub(crate) struct Told {
 }
 
 /// All containers of our image, as they are told; files of secrets have what `secrets` has.
-pub(crate) fn told(cluster: &Cluster, secrets: &BTreeMap<String, BTreeMap<String, String>>) -> Vec<Told> {
+pub(crate) fn told(
+    cluster: &Cluster,
+    secrets: &BTreeMap<String, BTreeMap<String, String>>,
+) -> Vec<Told> {
     let files = tempfile::tempdir().unwrap();
     let mut all = Vec::new();
     for pod in cluster.pods() {
         for container in list(pod.spec, "containers").iter().filter(|container| ours(container)) {
             let mut told = Told {
                 owner: pod.owner.clone(),
-                role: list(container, "args").first().and_then(Value::as_str).unwrap_or_default().to_owned(),
+                role: list(container, "args")
+                    .first()
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned(),
                 own: BTreeMap::new(),
                 shared: BTreeMap::new(),
                 taken: BTreeSet::new(),
@@ -49,7 +56,8 @@ pub(crate) fn told(cluster: &Cluster, secrets: &BTreeMap<String, BTreeMap<String
                         let of = mounted(&pod, container, path);
                         let text = of.and_then(|(secret, key)| secrets.get(secret)?.get(key));
                         let Some(text) = text else {
-                            told.complaint = Some(format!("{}: {name}: nothing is at {path}", pod.owner));
+                            told.complaint =
+                                Some(format!("{}: {name}: nothing is at {path}", pod.owner));
                             continue;
                         };
                         let file = files.path().join(name);
@@ -67,7 +75,8 @@ pub(crate) fn told(cluster: &Cluster, secrets: &BTreeMap<String, BTreeMap<String
                     word(&map["metadata"], "name") == of && namespace(map) == pod.namespace
                 });
                 let data = map.and_then(|map| map["data"].as_object()).cloned().unwrap_or_default();
-                let texts = data.into_iter().map(|(key, value)| (key, value.as_str().unwrap().to_owned()));
+                let texts =
+                    data.into_iter().map(|(key, value)| (key, value.as_str().unwrap().to_owned()));
                 told.shared.extend(texts);
             }
             told.ask(list(container, "args"));
@@ -93,7 +102,10 @@ impl Told {
     /// Asks the program what it makes of all this.
     fn ask(&mut self, args: &[Value]) {
         let mut command = Command::new(program());
-        command.env_clear().env("OBSERVATORY_CONFIG", "").args(["config", "show", "--output", "json"]);
+        command
+            .env_clear()
+            .env("OBSERVATORY_CONFIG", "")
+            .args(["config", "show", "--output", "json"]);
         command.args(["--origin", "--"]).args(args.iter().map(|arg| arg.as_str().unwrap()));
         let output = command.envs(&self.shared).envs(&self.own).output().unwrap();
         if !output.status.success() {
@@ -115,7 +127,9 @@ pub(crate) fn unknown(told: &[Told]) -> Vec<String> {
     let mut wrong: Vec<String> = told.iter().filter_map(|one| one.complaint.clone()).collect();
     for one in told.iter().filter(|one| one.complaint.is_none()) {
         let unknown = one.own.keys().filter(|name| !one.taken.contains(name.as_str()));
-        wrong.extend(unknown.map(|name| format!("{}: {} has no option {name}", one.owner, one.role)));
+        wrong.extend(
+            unknown.map(|name| format!("{}: {} has no option {name}", one.owner, one.role)),
+        );
         let nobodys = one.shared.keys().filter(|name| {
             !NO_OPTIONS.contains(&name.as_str())
                 && !told.iter().any(|other| other.taken.contains(name.as_str()))
@@ -128,7 +142,11 @@ pub(crate) fn unknown(told: &[Told]) -> Vec<String> {
 impl Told {
     /// `host:port` of all that its role is told to speak to.
     pub(crate) fn addresses(&self) -> Vec<String> {
-        let all = self.own.iter().chain(&self.shared).filter(|(name, _)| self.taken.contains(name.as_str()));
+        let all = self
+            .own
+            .iter()
+            .chain(&self.shared)
+            .filter(|(name, _)| self.taken.contains(name.as_str()));
         let texts = all.map(|(name, value)| self.secret.get(name).unwrap_or(value));
         texts.filter_map(|text| host_of(text)).collect()
     }

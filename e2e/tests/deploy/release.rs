@@ -17,14 +17,18 @@ fn workflow() -> Value {
 fn the_workflows_are_what_github_knows_and_each_job_waits_for_ones_that_are_there() {
     let folder = project(".github/workflows");
     let files = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
-    printed(tool("check-jsonschema").args(["--builtin-schema", "vendor.github-workflows"]).args(files));
+    printed(
+        tool("check-jsonschema").args(["--builtin-schema", "vendor.github-workflows"]).args(files),
+    );
 
     let workflow = workflow();
     let jobs = workflow["jobs"].as_object().unwrap();
     for (name, job) in jobs {
         let needs = match &job["needs"] {
             Value::String(one) => vec![one.as_str()],
-            several => several.as_array().into_iter().flatten().map(|one| one.as_str().unwrap()).collect(),
+            several => {
+                several.as_array().into_iter().flatten().map(|one| one.as_str().unwrap()).collect()
+            }
         };
         assert!(needs.iter().all(|need| jobs.contains_key(*need)), "{name}: {needs:?}");
         // Nothing is released, and no image told about, that has not been tested.
@@ -47,7 +51,10 @@ fn shellcheck_has_nothing_against_what_the_workflows_run() {
                 // What GitHub puts in before a shell sees it should go through a variable.
                 assert!(!run.contains("${{"), "{name}: {run}");
                 let mut shellcheck = Command::new("shellcheck");
-                shellcheck.args(["--shell", "bash", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+                shellcheck
+                    .args(["--shell", "bash", "-"])
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped());
                 let mut child = shellcheck.spawn().unwrap();
                 child.stdin.take().unwrap().write_all(run.as_bytes()).unwrap();
                 let output = child.wait_with_output().unwrap();
@@ -70,7 +77,8 @@ fn a_release_is_made_only_of_everything() {
 
     let folder = tempfile::tempdir().unwrap();
     let files = targets.iter().map(|target| format!("observatory-{target}.tar.gz"));
-    let files: Vec<_> = files.chain(["observatory.cdx.json".to_owned(), "install.sh".to_owned()]).collect();
+    let files: Vec<_> =
+        files.chain(["observatory.cdx.json".to_owned(), "install.sh".to_owned()]).collect();
     for file in &files {
         let output = Command::new(&collect).arg(folder.path()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
@@ -80,7 +88,11 @@ fn a_release_is_made_only_of_everything() {
     printed(Command::new(&collect).arg(folder.path()));
     // Of a second time no more than of the first.
     printed(Command::new(&collect).arg(folder.path()));
-    let sums = printed(Command::new("sha256sum").args(["--check", "--strict", "SHA256SUMS"]).current_dir(folder.path()));
+    let sums = printed(
+        Command::new("sha256sum")
+            .args(["--check", "--strict", "SHA256SUMS"])
+            .current_dir(folder.path()),
+    );
     assert_eq!(sums.lines().count(), files.len(), "{sums}");
 }
 

@@ -23,7 +23,7 @@ impl Watching {
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("addresses.sed");
         fs::write(&script, given(cluster, "addresses-", "addresses.sed")).unwrap();
-        let there = |map: &str, key: &str| replaced(&script, &given(cluster, map, key));
+        let there = |map: &str, key: &str| replaced(&script, given(cluster, map, key));
         Watching {
             prometheus: there("prometheus-", "prometheus.yml"),
             alertmanager: there("alertmanager-", "alertmanager.yml"),
@@ -52,7 +52,7 @@ pub(crate) fn addresses(watching: &Watching) -> Vec<(&'static str, String)> {
     let jobs = list(prometheus, "scrape_configs").iter();
     for job in jobs.chain(list(&prometheus["alerting"], "alertmanagers")) {
         for target in list(job, "dns_sd_configs") {
-            let host = target["names"][0].as_str().unwrap();
+            let host = target["names"][0].as_str().unwrap_or_default();
             found.push(("prometheus", format!("{host}:{}", target["port"])));
         }
     }
@@ -77,13 +77,19 @@ pub(crate) fn lost(cluster: &Cluster, watching: &Watching) -> Vec<String> {
         ("datasources.yml", &watching.datasource),
     ] {
         let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-        for line in lines.filter(|line| line.contains("localhost") || line.contains("static_configs")) {
+        for line in
+            lines.filter(|line| line.contains("localhost") || line.contains("static_configs"))
+        {
             wrong.push(format!("{what} still has {line}"));
         }
-        for path in text.split_inclusive('\n').filter(|line| !line.trim_start().starts_with('#')).filter_map(|line| {
-            let path = line.split_once("credentials_file: ")?.1;
-            path.split([' ', '}']).next()
-        }) {
+        for path in text
+            .split_inclusive('\n')
+            .filter(|line| !line.trim_start().starts_with('#'))
+            .filter_map(|line| {
+                let path = line.split_once("credentials_file: ")?.1;
+                path.split([' ', '}']).next()
+            })
+        {
             let own = what.split('.').next().unwrap_or_default();
             let pods = cluster.pods();
             let pod = pods.iter().find(|pod| pod.owner == format!("StatefulSet {own}"));
@@ -94,15 +100,18 @@ pub(crate) fn lost(cluster: &Cluster, watching: &Watching) -> Vec<String> {
     }
     for (from, address) in addresses(watching) {
         let host = address.split(':').next().unwrap_or_default();
-        let outside = cluster.service(host, "observatory").is_some_and(|service| {
-            service["spec"]["type"] == "ExternalName"
-        });
+        let outside = cluster
+            .service(host, "observatory")
+            .is_some_and(|service| service["spec"]["type"] == "ExternalName");
         if !outside && leads(cluster, "observatory", &address).is_none() {
             wrong.push(format!("{from}: {address} leads nowhere"));
         }
         // Prometheus is to see every pod, and not one of them by turns.
         let service = cluster.service(host, "observatory");
-        if from == "prometheus" && !outside && service.is_none_or(|one| one["spec"]["clusterIP"] != "None") {
+        if from == "prometheus"
+            && !outside
+            && service.is_none_or(|one| one["spec"]["clusterIP"] != "None")
+        {
             wrong.push(format!("{from}: {address} is not every pod by itself"));
         }
     }
@@ -125,7 +134,9 @@ pub(crate) fn checked(watching: &Watching) {
     fs::write(&token, "token").unwrap();
     let write = |name: &str, content: &str| {
         let path = folder.path().join(name);
-        let at = |who: &str| content.replace(&format!("/run/secrets/token/{who}"), token.to_str().unwrap());
+        let at = |who: &str| {
+            content.replace(&format!("/run/secrets/token/{who}"), token.to_str().unwrap())
+        };
         let content = if name == "prometheus.yml" { at("prometheus") } else { at("alertmanager") };
         fs::write(&path, content).unwrap();
         path

@@ -8,6 +8,7 @@ use contracts::{Micros, State};
 use super::expr::{Expr, Label, Matcher, Measure, Rate, Standing, To};
 use crate::row::Row;
 use crate::summary::UNKNOWN;
+use crate::views::alerts::slot;
 
 const UNFINISHED: [State; 4] =
     [State::Pending, State::Validated, State::Executing, State::Retrying];
@@ -98,7 +99,7 @@ impl Behind {
             && (self.states.is_empty() || self.states.contains(&row.state))
             && after(row.created, self.created_after)
             && after(row.finished, self.finished_after)
-            && self.decided_before.is_none_or(|before| row.decided < before)
+            && self.decided_before.is_none_or(|before| slot(row.decided) < before)
             && self.slow.is_none_or(slow)
             && self.matchers.iter().all(|matcher| match matcher.label {
                 Label::State => matcher.admits(row.state.as_str()),

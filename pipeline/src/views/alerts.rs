@@ -60,6 +60,11 @@ const RULES_COME_WITHIN: Tick = 10 * SECOND;
 /// Ages are held per slot of so many µs, and taken from the slot's start.
 const SLOT: i64 = 10_000_000;
 
+/// Where the slot of an age begins, µs since the epoch, by when the state was decided.
+pub(crate) fn slot(decided: i64) -> i64 {
+    decided.div_euclid(SLOT) * SLOT
+}
+
 /// An alert that is pending or fires.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Alert {
@@ -106,8 +111,8 @@ struct Age {
 impl Age {
     fn of(row: &Row) -> Option<Age> {
         let Row { state, job_type, queue, decided, .. } = *row;
-        let slot = decided.div_euclid(SLOT) * SLOT;
-        (!row.retired && state < State::Completed).then_some(Age { state, job_type, queue, slot })
+        let age = Age { state, job_type, queue, slot: slot(decided) };
+        (!row.retired && state < State::Completed).then_some(age)
     }
 }
 
