@@ -24,7 +24,7 @@ use crate::over::{Entry, Over, Then};
 use crate::panel::{Panel, Row};
 use crate::spot::{Spot, View};
 use crate::stream::News;
-use crate::views::{self, alerts, dataflow, doctor, job, jobs, log, overview, server};
+use crate::views::{self, alerts, dataflow, doctor, job, jobs, kind, log, overview, server};
 
 /// Places that Esc leads back to.
 const BACK: usize = 64;
@@ -41,6 +41,8 @@ pub(crate) struct App {
     pub(crate) url: String,
     /// The program whose `up` and `doctor` are run.
     pub(crate) program: String,
+    /// The script that makes a cluster in kind, if it is at hand.
+    pub(crate) kind_up: Option<String>,
     pub(crate) live: Live,
     spot: Spot,
     back: Vec<Spot>,
@@ -54,6 +56,7 @@ pub(crate) struct App {
     pub(crate) log: log::Log,
     pub(crate) doctor: doctor::Doctor,
     pub(crate) server: server::Server,
+    pub(crate) kind: kind::Kind,
     pub(crate) orders: Vec<Order>,
     said: Option<(String, Tone, Micros)>,
     /// What a click means, as it was drawn last.
@@ -106,6 +109,7 @@ impl App {
             look,
             url,
             program,
+            kind_up: None,
             live: Live::default(),
             spot: Spot::View(View::Overview),
             back: Vec::new(),
@@ -119,6 +123,7 @@ impl App {
             log: log::Log::default(),
             doctor: doctor::Doctor::default(),
             server: server::Server::default(),
+            kind: kind::Kind::default(),
             orders: Vec::new(),
             said: None,
             hits: Vec::new(),
@@ -654,6 +659,12 @@ impl App {
                 }
             }
             Hand::Ended(Task::Demo, ended) => self.server.ended(ended),
+            Hand::Line(Task::Kind, line) => {
+                if self.kind.line(line) && !self.live.connected {
+                    self.order(Order::Wake);
+                }
+            }
+            Hand::Ended(Task::Kind, ended) => self.kind.ended(ended),
             Hand::Line(_, line) => self.doctor.output.line(line),
             Hand::Ended(_, ended) => {
                 self.doctor.output.end(ended);

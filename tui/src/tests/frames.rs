@@ -332,6 +332,20 @@ fn without_a_server_there_is_a_screen_that_says_what_to_do() {
     bench.take(Msg::Hand(Hand::Line(Task::Demo, "listening on http://127.0.0.1:8080".to_owned())));
     bench.seen("server-starting");
 
+    let mut bench = Bench::new();
+    bench.app.kind_up = Some("nix/kind/kind-up.sh".to_owned());
+    bench.hear(away());
+    bench.press(KeyCode::Down);
+    bench.press(KeyCode::Enter);
+    for line in [
+        r#"{"phase": "prerequisites", "state": "done", "text": "all there"}"#,
+        r#"{"phase": "cluster", "state": "started", "text": "making observatory"}"#,
+        "Creating cluster \"observatory\" \u{1b}[32m...",
+    ] {
+        bench.take(Msg::Hand(Hand::Line(Task::Kind, line.to_owned())));
+    }
+    bench.seen("server-kind");
+
     let mut bench = Bench::live();
     bench.keys("8");
     bench.seen("server-connected");
