@@ -51,6 +51,8 @@ mod program;
 mod redis;
 #[path = "real/roles.rs"]
 mod roles;
+#[path = "real/stack.rs"]
+mod stack;
 #[path = "real/stores.rs"]
 mod stores;
 #[path = "../../api/tests/suite/stream.rs"]
