@@ -10,6 +10,8 @@ mod amqp;
 mod api;
 #[path = "real/celery.rs"]
 mod celery;
+#[path = "real/cloudevents.rs"]
+mod cloudevents;
 #[path = "real/cluster.rs"]
 mod cluster;
 #[path = "real/crash_points.rs"]
