@@ -16,6 +16,7 @@
 //!    dataflow.
 
 mod access;
+mod cloud_event;
 mod cursor;
 mod dataflow;
 mod detail;
@@ -56,6 +57,7 @@ use axum::{Json, Router, middleware};
 use contracts::answers::Dataflow;
 use contracts::decode::MAX_BODY_BYTES;
 use contracts::{EventId, Micros, Reason};
+use ingress::cloudevents::Mapping;
 use ingress::submit::Submitter;
 use ingress::work::Work;
 use pipeline::observed::Observed;
@@ -105,6 +107,8 @@ pub struct App {
     pub metrics: prometheus::Registry,
     /// The rules that are in force if none were ever given, as YAML.
     pub default_rules: &'static str,
+    /// What CloudEvents of other vocabularies are.
+    pub mapping: Arc<Mapping>,
     /// The dataflow, if it is in this process.
     pub dataflow: Option<&'static Observed>,
     /// Who may do what.

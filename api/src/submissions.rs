@@ -33,6 +33,7 @@ use ingress::work::Work;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::cloud_event::Mode;
 use crate::guard::Correlation;
 use crate::problem::Problem;
 use crate::{Api, Readiness};
@@ -60,7 +61,7 @@ pub(crate) async fn jobs(
     api.takes_submissions()?;
     let correlation_id = correlation.for_events()?;
     let key = idempotency_key(request.headers())?;
-    let body = body(&api, request).await?;
+    let body = body(&api, request, true).await?;
     let batch = contracts::elements(&body).map_err(|rejection| api.refused(rejection))?;
 
     let hold = key.as_ref().map(|key| api.in_progress.begin(key)).transpose()?;
@@ -98,10 +99,22 @@ pub(crate) async fn events(
 ) -> Result<Response, Problem> {
     api.takes_submissions()?;
     correlation.for_events()?;
-    let body = body(&api, request).await?;
-    let batch = contracts::elements(&body).map_err(|rejection| api.refused(rejection))?;
+    let mode = Mode::of(request.headers()).map_err(|rejection| api.refused(rejection))?;
+    let body = body(&api, request, mode.native()).await?;
+    let batch = match mode.several() {
+        true => contracts::elements(&body).map_err(|rejection| api.refused(rejection))?,
+        false => Batch::One(&body),
+    };
     let now = api.now();
     let outcome = |event: &&[u8]| {
+        let envelope;
+        let event = match mode.native() {
+            true => event,
+            false => {
+                envelope = mode.read(event, &api.app.mapping)?;
+                &envelope[..]
+            }
+        };
         let event = contracts::decode(event)?;
         in_time(&event, now)?;
         Ok(Element::New(Box::new(Submitted::of(&event, false)), None))
@@ -210,12 +223,13 @@ fn accepted(event: &Event<'_>) -> JobAccepted {
     JobAccepted { job_id: event.job.id, event_id: event.event_id }
 }
 
-/// Reads a JSON body, and not more than we take of one.
-async fn body(api: &Api, request: Request) -> Result<Bytes, Problem> {
+/// Reads a body, which must say that it is JSON if `json`, and not more than we take of one.
+async fn body(api: &Api, request: Request, json: bool) -> Result<Bytes, Problem> {
     let headers = request.headers();
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    // Also a defence: a page of another site can send other types unasked, but not this one.
-    if !header(CONTENT_TYPE).is_some_and(is_json) {
+    // Also a defence: a page of another site can send other types unasked, but not this one, nor
+    // what says in a header, or in a type of its own, that it is a CloudEvent.
+    if json && !header(CONTENT_TYPE).is_some_and(is_json) {
         let detail = "send JSON, with `Content-Type: application/json`";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_type", detail));
     }

@@ -12,6 +12,8 @@ mod api;
 mod built;
 #[path = "real/celery.rs"]
 mod celery;
+#[path = "real/cloudevents.rs"]
+mod cloudevents;
 #[path = "real/cluster.rs"]
 mod cluster;
 #[path = "real/crash_points.rs"]

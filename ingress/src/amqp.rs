@@ -21,6 +21,7 @@
 //! 4. No error, log line or `Debug` has the password of a [`Url`].
 
 mod backoff;
+mod cloud_event;
 mod connection;
 pub mod consumer;
 pub mod dead_letter;

@@ -11,6 +11,7 @@
 pub mod ahead;
 pub mod amqp;
 pub mod celery;
+pub mod cloudevents;
 pub mod gateway;
 pub mod ledger;
 pub mod recorded;

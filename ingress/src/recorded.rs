@@ -4,7 +4,8 @@
 //!   file ──(gunzip)──▶ blocks of whole lines ──decode──▶ Batch { facts, rejected } ──▶ replay
 //! ```
 //!
-//! A line is one event; of Celery it may be a delivery or a list, and the whole stream one list.
+//! A line is one event; of Celery it may be a delivery or a list, of CloudEvents a list, and the whole
+//! stream one list.
 //!
 //! Reading and decoding run on a thread of their own, a few batches ahead of who takes them.
 //!
@@ -99,7 +100,7 @@ pub fn open<T: Send + 'static>(
     path: &Path,
     mut item: impl FnMut(&Event<'_>) -> T + Send + 'static,
 ) -> Result<Recorded<T>, Error> {
-    open_as(path, Vocabulary::Native, move |read| match read {
+    open_as(path, Vocabulary::default(), move |read| match read {
         Entry::Event(event) => Some(item(event)),
         Entry::Note(_) | Entry::Pulse(_) => None,
     })
@@ -162,7 +163,7 @@ fn decode<T>(
 ) {
     let mut lines = Lines { buffer: Vec::new(), scanned: 0, line: 0, oversized: false };
     let result = gunzip(source).and_then(|mut source| {
-        if !matches!(format, Vocabulary::Native) {
+        if !matches!(format, Vocabulary::Native(_)) {
             lines.fill(&mut source)?;
             let first = lines.buffer.iter().find(|byte| !byte.is_ascii_whitespace());
             if first == Some(&b'[') {
@@ -300,8 +301,12 @@ fn decode_line<T>(
         Err(rejection) => reject(rejection),
     };
     match format {
-        Vocabulary::Native => take(Ok(line)),
+        Vocabulary::Native(_) => take(Ok(line)),
         Vocabulary::Celery(_) => celery::recorded(line, take),
+        Vocabulary::CloudEvents(_) => match contracts::elements(line) {
+            Ok(batch) => batch.elements().iter().for_each(|element| take(Ok(element))),
+            Err(rejection) => take(Err(rejection)),
+        },
     }
 }
 

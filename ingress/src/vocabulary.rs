@@ -1,16 +1,20 @@
-//! What bodies are made of: events of our own contract, or those of another program.
+//! What bodies are made of: events of our own contract, or those of other programs.
+
+use std::sync::Arc;
 
 use contracts::decode::MAX_BODY_BYTES;
 use contracts::{Event, Rejection};
 
 use crate::celery::{self, Keep, Note, Told};
+use crate::cloudevents::{self, Mapping};
 
 /// The vocabulary of a queue or a stream.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub enum Vocabulary {
-    /// Events of our own contract.
-    #[default]
-    Native,
+    /// Events of our own contract; in messages that say so of themselves, CloudEvents.
+    Native(Arc<Mapping>),
+    /// CloudEvents in structured mode.
+    CloudEvents(Arc<Mapping>),
     /// Events of Celery.
     Celery(Keep),
 }
@@ -25,6 +29,12 @@ pub enum Entry<'a> {
     Pulse(contracts::Micros),
 }
 
+impl Default for Vocabulary {
+    fn default() -> Vocabulary {
+        Vocabulary::Native(Arc::default())
+    }
+}
+
 impl Vocabulary {
     /// Reads one element of a body, and hands what it comes to to `take`.
     pub fn read<T>(
@@ -33,7 +43,11 @@ impl Vocabulary {
         take: impl FnOnce(Entry<'_>) -> T,
     ) -> Result<T, Rejection> {
         match self {
-            Vocabulary::Native => Ok(take(Entry::Event(&contracts::decode(element)?))),
+            Vocabulary::Native(_) => Ok(take(Entry::Event(&contracts::decode(element)?))),
+            Vocabulary::CloudEvents(mapping) => {
+                let envelope = cloudevents::structured(element, mapping)?;
+                Ok(take(Entry::Event(&contracts::decode(&envelope)?)))
+            }
             Vocabulary::Celery(keep) => match celery::read(element, keep, None)? {
                 Told::Job(envelope) => Ok(take(Entry::Event(&contracts::decode(&envelope)?))),
                 Told::Note(note) => Ok(take(Entry::Note(&note))),
@@ -45,9 +59,9 @@ impl Vocabulary {
     /// Bytes of a line of a recorded stream.
     pub(crate) fn longest_line(&self) -> usize {
         match self {
-            Vocabulary::Native => MAX_BODY_BYTES,
+            Vocabulary::Native(_) => MAX_BODY_BYTES,
             // A recorded delivery is a text in a text, and a list may have many events.
-            Vocabulary::Celery(_) => 16 * MAX_BODY_BYTES,
+            Vocabulary::Celery(_) | Vocabulary::CloudEvents(_) => 16 * MAX_BODY_BYTES,
         }
     }
 }

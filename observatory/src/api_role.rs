@@ -71,6 +71,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
             rejected.with_label_values(&[reason.as_str()]).inc();
         }),
         metrics: metrics.registry.clone(),
+        mapping: Arc::default(),
         default_rules: crate::core::DEFAULT_RULES,
         dataflow: None,
         access,

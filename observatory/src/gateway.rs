@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use crate::access;
+use crate::cloudevents::CloudEvents;
 use crate::engine::{self, GRID};
 use crate::http::{self, Server};
 use crate::metrics::{self, Metrics};
@@ -30,6 +31,8 @@ pub(crate) struct Args {
     listen: SocketAddr,
     #[command(flatten)]
     access: access::Rights,
+    #[command(flatten)]
+    cloudevents: CloudEvents,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -43,6 +46,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let broker = args.urls.rabbitmq()?;
+    let mapping = args.cloudevents.mapping()?;
     let archive = match args.urls.mongodb() {
         Ok(url) => Some(Archive::connect(&url).await.context("--mongodb-url")?),
         // Ids that follow from the key make a repeat harmless without it, too.
@@ -71,6 +75,7 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
             rejected.with_label_values(&[reason.as_str()]).inc();
         }),
         metrics: metrics.registry.clone(),
+        mapping,
         default_rules: crate::core::DEFAULT_RULES,
         dataflow: None,
         access,

@@ -13,6 +13,7 @@ use ingress::amqp::consumer::Config;
 use ingress::amqp::events::Events;
 use ingress::amqp::publisher::Publisher;
 use ingress::celery::Keep;
+use ingress::cloudevents::Mapping;
 use ingress::vocabulary::Vocabulary;
 use tokio::sync::watch;
 
@@ -62,6 +63,7 @@ pub(crate) struct Intake(Vec<Events>);
 pub(crate) fn start(
     broker: amqp::Url,
     prefetch: Option<NonZeroU16>,
+    mapping: Arc<Mapping>,
     celery: Option<Keep>,
     name: &'static str,
     inbox: &Sender<Msg>,
@@ -86,7 +88,7 @@ pub(crate) fn start(
             },
         )
     };
-    let own = consume(Config::new(broker.clone(), name), Vocabulary::Native);
+    let own = consume(Config::new(broker.clone(), name), Vocabulary::Native(mapping));
     metrics::consumer(&metrics.registry, Arc::clone(own.status()))?;
     let mut events = vec![own];
     if let Some(keep) = celery {
@@ -109,9 +111,9 @@ impl Intake {
 async fn follow(mut current: Vec<watch::Receiver<bool>>, inbox: Sender<Msg>) {
     loop {
         // All of them, so that each has been seen.
-        let behind = current
-            .iter_mut()
-            .fold(false, |behind, current| !*current.borrow_and_update() || behind);
+        let known: Vec<bool> =
+            current.iter_mut().map(|current| *current.borrow_and_update()).collect();
+        let behind = known.contains(&false);
         let changed = current.iter_mut().map(|current| Box::pin(current.changed()));
         if inbox.send(Msg::Suspend(behind)).is_err() || select_all(changed).await.0.is_err() {
             return;

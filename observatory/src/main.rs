@@ -8,6 +8,7 @@ mod access;
 mod api_role;
 mod cli;
 mod client;
+mod cloudevents;
 mod cluster;
 mod config_cmd;
 mod core;

@@ -23,6 +23,7 @@ use sinks::mongo::Archive;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 
+use crate::cloudevents::CloudEvents;
 use crate::cluster::{Cluster, Place};
 use crate::core::{Core, OBSERVED};
 use crate::delivery;
@@ -45,6 +46,8 @@ pub(crate) struct Args {
     urls: Urls,
     #[command(flatten)]
     celery: Celery,
+    #[command(flatten)]
+    cloudevents: CloudEvents,
     /// Where health and metrics are served.
     #[arg(long, env = "OBSERVATORY_LISTEN", default_value = "127.0.0.1:9100")]
     listen: SocketAddr,
@@ -88,6 +91,7 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
     let place = args.cluster.place()?;
     let broker = args.urls.rabbitmq()?;
     let celery = args.celery.keep()?;
+    let mapping = args.cloudevents.mapping()?;
     let (postgres, redis, mongodb) =
         (args.urls.postgres()?, args.urls.redis()?, args.urls.mongodb()?);
     let listener = http::bind(args.listen)?;
@@ -134,7 +138,8 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
         () = signals.stop() => return Ok(ExitCode::SUCCESS),
     };
     let name = "observatory pipeline";
-    let events = intake::start(broker, Some(args.prefetch), celery, name, &inbox, &metrics)?;
+    let events =
+        intake::start(broker, Some(args.prefetch), mapping, celery, name, &inbox, &metrics)?;
     readiness.send_replace(Readiness::Ready);
 
     let failed = tokio::select! {

@@ -31,6 +31,7 @@ use pipeline::views::sliding::Steps;
 use pipeline::worker::Pipeline;
 
 use crate::cli::Output;
+use crate::cloudevents::CloudEvents;
 use crate::job_lines::JobLines;
 use crate::{rules_file, table};
 
@@ -59,6 +60,8 @@ pub(crate) struct Args {
     /// What the lines are.
     #[arg(long, value_enum, default_value = "native")]
     format: Format,
+    #[command(flatten)]
+    cloudevents: CloudEvents,
     /// How to print the result: a table for people, JSON for programs.
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
@@ -74,6 +77,9 @@ enum Format {
     Native,
     /// Celery's events: recorded deliveries (`{"body": …}`), events, or lists of events.
     Celery,
+    /// CloudEvents 1.0 in structured mode, one or a list on each line.
+    #[value(name = "cloudevents")]
+    CloudEvents,
 }
 
 /// What a line comes to.
@@ -95,7 +101,8 @@ impl Item {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let rules = args.rules.as_deref().map(rules_file::read).transpose()?;
     let format = match args.format {
-        Format::Native => Vocabulary::Native,
+        Format::Native => Vocabulary::default(),
+        Format::CloudEvents => Vocabulary::CloudEvents(args.cloudevents.mapping()?),
         Format::Celery => Vocabulary::Celery(Keep::default()),
     };
     let canonical = |path: &PathBuf| path.canonicalize().ok();

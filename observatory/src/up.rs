@@ -19,6 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use api::{App, Hosts, Pace, Readiness, Views};
 use ingress::celery::Keep;
+use ingress::cloudevents::Mapping;
 use ingress::submit::{SubmitError, Submitter};
 use ingress::work::Work;
 use sinks::live::Live;
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::access;
+use crate::cloudevents::CloudEvents;
 use crate::core::{Core, DEFAULT_RULES, DEMO_RULES, OBSERVED};
 use crate::data_dir::{self, DataDir};
 use crate::delivery;
@@ -67,6 +69,8 @@ pub(crate) struct Args {
     urls: Urls,
     #[command(flatten)]
     celery: Celery,
+    #[command(flatten)]
+    cloudevents: CloudEvents,
     /// Add made-up jobs, some of which fail, are retried or hang, in a data folder of their own.
     #[arg(long, env = "OBSERVATORY_DEMO")]
     demo: bool,
@@ -87,12 +91,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let rules = args.rules.as_deref().map(rules_file::read).transpose()?;
     let servers = args.urls.optional()?;
     let celery = args.celery.keep_with(servers.broker.as_ref())?;
+    let mapping = args.cloudevents.mapping()?;
     let data = match servers.stores {
         Some(_) => None,
         None => Some(DataDir::take(&args.folder()?)?),
     };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    let done = runtime.block_on(serve(args, servers, celery, data, rules));
+    let done = runtime.block_on(serve(args, servers, (mapping, celery), data, rules));
     // Whatever is still running has had its time.
     runtime.shutdown_background();
     done
@@ -114,7 +119,7 @@ impl Args {
 async fn serve(
     args: &Args,
     servers: Optional,
-    celery: Option<Keep>,
+    (mapping, celery): (Arc<Mapping>, Option<Keep>),
     data: Option<DataDir>,
     rules: Option<RulesFile>,
 ) -> anyhow::Result<ExitCode> {
@@ -151,6 +156,7 @@ async fn serve(
         work: work.clone(),
         reject: rejections(inbox.clone()),
         metrics: metrics.registry.clone(),
+        mapping: Arc::clone(&mapping),
         default_rules: if args.demo { DEMO_RULES } else { DEFAULT_RULES },
         dataflow: Some(&OBSERVED),
         access,
@@ -207,7 +213,7 @@ async fn serve(
         Some(broker) => {
             let habits = args.habits();
             let worker = QueueWorker::start(broker.clone(), NAME, PLACES, habits, metrics.clone());
-            let events = intake::start(broker, None, celery, NAME, &inbox, &metrics)?;
+            let events = intake::start(broker, None, mapping, celery, NAME, &inbox, &metrics)?;
             Executing::FromBroker(worker, events)
         }
         None => {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests panic where they fail")]
 
 mod access;
+mod cloud_events;
 mod errors;
 #[allow(dead_code, reason = "not everyone needs all of it")]
 #[path = "../../../sinks/tests/support/folded.rs"]

@@ -151,6 +151,7 @@ impl Service {
                 Arc::new(move |reason| refused.lock().unwrap().push(reason))
             },
             metrics: prometheus::Registry::new(),
+            mapping: Arc::default(),
             default_rules: "groups: []",
             dataflow: Some(observed),
             access,

@@ -477,7 +477,7 @@ impl Taken {
         let (deliveries, rejected) = (Arc::clone(&self.deliveries), Arc::clone(&self.rejected));
         let events = Events::start(
             consumer::Config::new(url(vhost.url()), "test"),
-            Vocabulary::Native,
+            Vocabulary::default(),
             publisher.clone(),
             || NOW,
             move |delivery| deliveries.lock().unwrap().push(delivery),

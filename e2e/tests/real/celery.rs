@@ -78,7 +78,10 @@ async fn publish(amqp: &Amqp, deliveries: &[Recorded]) {
 }
 
 fn service(folder: &Path, vhost: &Vhost) -> Role {
-    Role::alone(folder, &["--celery", "--rabbitmq-url", vhost.url()])
+    let service = Role::alone(folder, &["--celery", "--rabbitmq-url", vhost.url()]);
+    // What is published before is for nobody.
+    until("it consumes", || (vhost.queue(CELERY.name)?.consumers == 1).then_some(()));
+    service
 }
 
 /// Jobs that the service shows.
@@ -119,7 +122,6 @@ fn what_celery_told_while_we_were_away_is_not_lost() {
     let deliveries = deliveries();
     let (first, second) = deliveries.split_at(deliveries.len() / 2);
     let mut before = service(folder.path(), &vhost);
-    until("it consumes", || (vhost.queue(CELERY.name)?.consumers == 1).then_some(()));
 
     let amqp = runtime().block_on(Amqp::connect(vhost.url()));
     runtime().block_on(publish(&amqp, first));

@@ -84,6 +84,9 @@ pub struct Raw {
     pub exchange: String,
     pub routing_key: String,
     pub message_id: Option<String>,
+    pub content_type: Option<String>,
+    /// The headers of a CloudEvent in binary mode, as texts.
+    pub cloud_event: Vec<(String, String)>,
     /// It was delivered before, to us or to others.
     pub redelivered: bool,
     pub body: Vec<u8>,

@@ -18,6 +18,7 @@ use std::time::Duration;
 use contracts::{Micros, Reason, Rejection};
 use tokio::sync::watch;
 
+use super::cloud_event;
 use super::connection::State;
 use super::consumer::{self, Consumer, Raw, Settle, Status};
 use super::dead_letter::{DeadLetter, DeadLetters};
@@ -85,7 +86,14 @@ fn take(
     dead_letters: &DeadLetters,
 ) {
     let session = settle.session();
-    let elements = elements(&raw.body, vocabulary, now);
+    let elements = match vocabulary {
+        Vocabulary::Native(mapping) => cloud_event::read(raw, mapping).map(|envelope| {
+            let submitted = envelope.and_then(|envelope| judged(&envelope, now));
+            vec![submitted.map_or_else(|bad| Element::Bad(&raw.body, bad), Element::Good)]
+        }),
+        Vocabulary::Celery(_) | Vocabulary::CloudEvents(_) => None,
+    };
+    let elements = elements.unwrap_or_else(|| self::elements(&raw.body, vocabulary, now));
     let receipts = Receipt::several(elements.len(), move || settle.settle());
     for (element, receipt) in elements.into_iter().zip(receipts) {
         match element {
@@ -106,6 +114,13 @@ enum Element<'a> {
     /// There is nothing to keep.
     Nothing,
     Bad(&'a [u8], Rejection),
+}
+
+/// An event of our contract, if it is one and not from the future.
+fn judged(envelope: &[u8], now: Micros) -> Result<Box<Submitted>, Rejection> {
+    let event = contracts::decode(envelope)?;
+    in_time(&event, now)?;
+    Ok(Box::new(Submitted::of(&event, false)))
 }
 
 /// Takes a body apart and judges each element; at least one.
@@ -157,7 +172,7 @@ mod tests {
             Element::Good(_) | Element::Nothing => None,
             Element::Bad(body, rejection) => Some((rejection.reason, body.to_vec())),
         };
-        elements(body, &Vocabulary::Native, NOW).into_iter().map(judged).collect()
+        elements(body, &Vocabulary::default(), NOW).into_iter().map(judged).collect()
     }
 
     #[test]

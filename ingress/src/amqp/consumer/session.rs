@@ -21,7 +21,7 @@ use super::backlog::Backlog;
 use super::low_water::LowWater;
 use super::{Config, Raw, Settle, Status, Supervisor, Tag, Verdict};
 use crate::amqp::connection::{Connection, Fault, FaultKind, State};
-use crate::amqp::topology;
+use crate::amqp::{cloud_event, topology};
 
 /// Deliveries acknowledged at once: with each on its own, the broker is five times slower.
 const ACK_EVERY: u64 = 250;
@@ -200,6 +200,8 @@ fn take_apart(delivery: Delivery) -> (Acker, Raw) {
         exchange: exchange.into(),
         routing_key: routing_key.into(),
         message_id: properties.message_id().clone().map(String::from),
+        content_type: properties.content_type().clone().map(String::from),
+        cloud_event: properties.headers().as_ref().map(cloud_event::headers).unwrap_or_default(),
         redelivered,
         body: data,
     };

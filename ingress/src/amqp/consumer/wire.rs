@@ -88,7 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             body.extend(self.read().await?.payload);
         }
         let redelivered = redelivered != 0;
-        let raw = Raw { exchange, routing_key, message_id: None, redelivered, body };
+        let raw = Raw { exchange, routing_key, redelivered, body, ..Raw::default() };
         Ok(Some(Message { tag, raw, readable }))
     }
 
