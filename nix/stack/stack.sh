@@ -114,9 +114,10 @@ done
 umask 077
 mkdir -p "$data"/{logs,secrets} || fail "cannot make the folder $data" "choose another with --data"
 data=$(cd "$data" && pwd)
-# The folder's name goes into the process file, and from there into commands.
+# The folder's name goes into the process file, and from there into commands; and RabbitMQ 3.10 does
+# not see how much room there is in a folder with a space.
 case $data$here in
-*[\"\'\\\$\`\#:\{\}\&\*\!\|\<\>%]* | *$'\n'*)
+*[\"\'\\\$\`\#:\{\}\&\*\!\|\<\>%[:space:]]*)
     fail "the name of the folder $data has characters that mean something to a shell or to YAML" "choose another with --data" ;;
 esac
 # Held by process-compose and by all that it starts, for as long as one of them lives.
