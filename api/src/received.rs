@@ -11,13 +11,11 @@ use contracts::Micros;
 use contracts::notes::{ReceivedAlert, ReceivedAlerts};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sinks::store::MOST_RECEIVED;
 
 use crate::Api;
 use crate::params::Params;
 use crate::problem::Problem;
-
-/// Alerts that are kept and shown; an Alertmanager that has more has other troubles.
-const MOST: usize = 1_000;
 
 /// An alert of which nobody has told us for so long, in µs, is forgotten: an Alertmanager repeats
 /// itself some times a day.
@@ -64,7 +62,7 @@ pub(crate) async fn receive(
     })?;
     let received = sent.alerts.len();
     let now = api.now();
-    let kept = sent.alerts.into_iter().filter(|alert| !ours(alert)).take(MOST);
+    let kept = sent.alerts.into_iter().filter(|alert| !ours(alert)).take(MOST_RECEIVED);
     let kept = kept.map(|alert| kept_alert(alert, now)).collect::<Result<Vec<_>, _>>()?;
     let shown = kept.len();
     if shown > 0 {
@@ -123,6 +121,6 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Json<ReceivedAlerts>, Problem> {
     Params::of(&uri, &[])?;
-    let items = api.app.readers.read(|reader| reader.received(MOST)).await?;
+    let items = api.app.readers.read(|reader| reader.received(MOST_RECEIVED)).await?;
     Ok(Json(ReceivedAlerts { items }))
 }

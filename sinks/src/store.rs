@@ -121,7 +121,7 @@ pub trait Reader: Send {
     fn received(&mut self, limit: usize) -> Result<Vec<ReceivedAlert>, Error>;
 
     /// Keeps alerts of others in the place of what was known of them, and forgets those that nobody
-    /// has told us of since `forget`.
+    /// has told us of since `forget`, and of more than [`MOST_RECEIVED`] the oldest.
     fn receive(&mut self, alerts: &[ReceivedAlert], forget: Micros) -> Result<(), Error>;
 
     /// What somebody who is told of each episode once has been told of those that began last.
@@ -130,6 +130,9 @@ pub trait Reader: Send {
     /// Keeps that he has been told.
     fn notify(&mut self, told: &[(Episode, Notified)]) -> Result<(), Error>;
 }
+
+/// Alerts of others that are kept.
+pub const MOST_RECEIVED: usize = 1_000;
 
 /// Which notes are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -514,6 +514,18 @@ fn alerts_of_others_are_shown_until_they_resolve(service: &Service) {
     let shown = service.get("/api/v1/alerts/received")["items"].clone();
     assert_eq!((&shown[0]["status"], &shown[1]), (&json!("resolved"), &Value::Null), "{shown}");
     assert_eq!(service.post("/webhook/alerts", "{}").0, 400);
+    // However many there are, the newest are kept.
+    let many = |n: usize| {
+        let mut alert = alert("firing", "");
+        alert["fingerprint"] = json!(format!("many-{n}"));
+        alert
+    };
+    assert_eq!(send(&(0..600).map(many).collect::<Vec<_>>()).0, 200);
+    assert_eq!(send(&(600..1_100).map(many).collect::<Vec<_>>()).0, 200);
+    let kept = service.get("/api/v1/alerts/received")["items"].clone();
+    let kept = kept.as_array().unwrap();
+    assert_eq!(kept.len(), 1_000);
+    assert!(kept.iter().all(|alert| alert["fingerprint"] != "d15c"));
 }
 
 fn rules_are_tried_on_what_was_archived(service: &Service, known: &Known) {

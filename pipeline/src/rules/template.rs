@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   text "{{" argument { "|" function } "}}" text …
-//!   argument = "$value" | "$labels." name | "printf" string argument
+//!   argument = "$value" | "$labels." name | "printf" string argument | function argument
 //! ```
 //!
 //! Functions are `humanize`, `humanize1024`, `humanizeDuration`, `humanizePercentage`, `toUpper`,
@@ -121,7 +121,13 @@ fn filled(inside: &str) -> Result<Part, String> {
                 .ok_or_else(|| format!("`{first}`: write printf \"%.2f\" $value"))?;
             (argument.trim(), vec![printf(format)?])
         }
-        None => (first, Vec::new()),
+        // As people write it in Go: `humanize $value`.
+        None => match first.split_once(char::is_whitespace) {
+            Some((name, argument)) if !first.starts_with('$') => {
+                (argument.trim(), vec![function(name)?])
+            }
+            _ => (first, Vec::new()),
+        },
     };
     let argument = match argument.strip_prefix("$labels.") {
         _ if argument == "$value" => Argument::Value,
@@ -129,17 +135,20 @@ fn filled(inside: &str) -> Result<Part, String> {
         _ => return Err(format!("`{argument}` is not known; there are $value and $labels.NAME")),
     };
     for stage in stages {
-        let known = FUNCTIONS.iter().find(|(name, _)| *name == stage);
-        let (_, function) = known.ok_or_else(|| {
-            let names = FUNCTIONS.each_ref().map(|(name, _)| *name);
-            match nearest(stage, &names) {
-                Some(meant) => format!("`{stage}` is not a function; did you mean {meant}?"),
-                None => format!("`{stage}` is not a function; there are {}", names.join(", ")),
-            }
-        })?;
-        functions.push(function.clone());
+        functions.push(function(stage)?);
     }
     Ok(Part::Filled(argument, functions))
+}
+
+fn function(name: &str) -> Result<Function, String> {
+    let known = FUNCTIONS.iter().find(|(known, _)| *known == name);
+    known.map(|(_, function)| function.clone()).ok_or_else(|| {
+        let names = FUNCTIONS.each_ref().map(|(name, _)| *name);
+        match nearest(name, &names) {
+            Some(meant) => format!("`{name}` is not a function; did you mean {meant}?"),
+            None => format!("`{name}` is not a function; there are {}", names.join(", ")),
+        }
+    })
 }
 
 /// A format with one verb.
@@ -288,6 +297,8 @@ mod tests {
         assert_eq!(fill("{{ $labels.type | title }}", 1.0), "Email.Send");
         assert_eq!(fill("{{ printf \"%.2f s\" $value }}", 1.005_1), "1.01 s");
         assert_eq!(fill("{{ printf \"<%s>\" $labels.type | toUpper }}", 1.0), "<EMAIL.SEND>");
+        let called = "{{ humanizePercentage  $value }} {{ toUpper $labels.type }}";
+        assert_eq!(fill(called, 0.5), "50% EMAIL.SEND");
         // What is no number is left as it is.
         assert_eq!(fill("{{ $labels.type | humanize }}", 1.0), "email.send");
     }
@@ -322,6 +333,7 @@ mod tests {
             "`humanise` is not a function; did you mean humanize?"
         );
         assert!(fault("{{ printf \"%x\" $value }}").starts_with("`%x` is no format"));
+        assert!(fault("{{ humanise $value }}").contains("did you mean humanize?"));
         assert!(fault("{{ printf $value }}").contains("write printf"));
     }
 }

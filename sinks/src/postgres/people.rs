@@ -11,7 +11,7 @@ use super::columns::At;
 use super::read::json;
 use super::recover::parsed;
 use super::server::Fault;
-use crate::store::{Episode, Notified, WhichNotes};
+use crate::store::{Episode, MOST_RECEIVED, Notified, WhichNotes};
 
 const NOTES: &str = "SELECT id, kind, matchers, active_at, starts_at, ends_at, comment, created_by, ended_at, \
      ended_by FROM notes";
@@ -123,8 +123,9 @@ pub(super) async fn receive(
         ON CONFLICT (fingerprint) DO UPDATE
             SET received_at = excluded.received_at, alert = excluded.alert";
     client.execute(sql, &[&fingerprints, &received, &texts]).await?;
-    let sql = "DELETE FROM received_alerts WHERE received_at < $1";
-    client.execute(sql, &[&At(forget.0)]).await?;
+    let sql = "DELETE FROM received_alerts WHERE received_at < $1 OR fingerprint IN
+        (SELECT fingerprint FROM received_alerts ORDER BY received_at DESC, fingerprint OFFSET $2)";
+    client.execute(sql, &[&At(forget.0), &bigint(MOST_RECEIVED)]).await?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::read::json;
 use super::recover::parsed;
-use crate::store::{self, Episode, Notified, WhichNotes};
+use crate::store::{self, Episode, MOST_RECEIVED, Notified, WhichNotes};
 
 const NOTES: &str = "SELECT id, kind, matchers, active_at, starts_at, ends_at, comment, created_by, ended_at, \
      ended_by FROM notes";
@@ -112,7 +112,12 @@ pub(super) fn receive(
             params![alert.fingerprint, alert.received_at.0, text],
         )?;
     }
-    transaction.execute("DELETE FROM received_alerts WHERE received_at < ?1", [forget.0])?;
+    transaction.execute(
+        "DELETE FROM received_alerts WHERE received_at < ?1 OR fingerprint IN
+             (SELECT fingerprint FROM received_alerts
+              ORDER BY received_at DESC, fingerprint LIMIT -1 OFFSET ?2)",
+        params![forget.0, MOST_RECEIVED],
+    )?;
     transaction.commit()
 }
 
