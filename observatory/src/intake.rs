@@ -73,7 +73,7 @@ pub(crate) fn start(
     metrics::publisher(&metrics.registry, Arc::clone(publisher.counters()))?;
     let consume = |config: Config, vocabulary| {
         let prefetch = prefetch.unwrap_or(config.prefetch);
-        let (delivered, rejected) = (inbox.clone(), inbox.clone());
+        let (delivered, heard, rejected) = (inbox.clone(), inbox.clone(), inbox.clone());
         let dead_letters = metrics.dead_letters.clone();
         Events::start(
             Config { prefetch, ..config },
@@ -82,6 +82,7 @@ pub(crate) fn start(
             || Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX)),
             // Without an engine the process is about to end, and all of it comes again.
             move |delivery| drop(delivered.send(Msg::Deliver(delivery))),
+            move |sign| drop(heard.send(Msg::Heard(sign))),
             move |reason| {
                 dead_letters.with_label_values(&[reason.as_str()]).inc();
                 drop(rejected.send(Msg::Rejected(reason)));
@@ -111,9 +112,9 @@ impl Intake {
 async fn follow(mut current: Vec<watch::Receiver<bool>>, inbox: Sender<Msg>) {
     loop {
         // All of them, so that each has been seen.
-        let behind = current
-            .iter_mut()
-            .fold(false, |behind, current| !*current.borrow_and_update() || behind);
+        let seen: Vec<bool> =
+            current.iter_mut().map(|current| *current.borrow_and_update()).collect();
+        let behind = seen.contains(&false);
         let changed = current.iter_mut().map(|current| Box::pin(current.changed()));
         if inbox.send(Msg::Suspend(behind)).is_err() || select_all(changed).await.0.is_err() {
             return;
