@@ -56,7 +56,7 @@ pub(crate) fn all() -> Vec<Route> {
     routes
 }
 
-/// Those that submit, and what every role answers of itself.
+/// Those that submit, what every role answers of itself, and how both are used.
 fn shared() -> Vec<Route> {
     vec![
         route(Method::POST, "/jobs", Write, submissions::jobs),
@@ -64,6 +64,10 @@ fn shared() -> Vec<Route> {
         get("/livez", Public, health::livez),
         get("/readyz", Public, health::readyz_of_api),
         get("/metrics", Read, health::metrics_of_api),
+        get("/openapi.json", Public, docs::openapi),
+        get("/docs", Public, docs::page),
+        get("/docs.js", Public, docs::script),
+        get("/docs.css", Public, docs::style),
     ]
 }
 
@@ -99,10 +103,6 @@ fn of_reader() -> Vec<Route> {
         get("/api/v1/jobs", Read, jobs::list),
         get("/api/v1/jobs/{id}", Read, jobs::job),
         get("/api/v1/jobs/{id}/events", Read, jobs::events),
-        get("/openapi.json", Public, docs::openapi),
-        get("/docs", Public, docs::page),
-        get("/docs.js", Public, docs::script),
-        get("/docs.css", Public, docs::style),
         get("/events", Read, predecessor::events),
         get("/proxy/alerts", Read, predecessor::alerts),
         get("/proxy/targets", Read, predecessor::targets),

@@ -97,10 +97,11 @@ pub(crate) async fn test(
     };
     let events = facts.len();
     let tested = tokio::task::spawn_blocking(move || {
+        let until = u64::try_from(to.0).ok();
         let within = |rules: Vec<Rule>| {
             let mut episodes = match rules.is_empty() || facts.is_empty() {
                 true => Vec::new(),
-                false => backtest::episodes(rules, &facts)?,
+                false => backtest::episodes(rules, &facts, until)?,
             };
             episodes.retain(|episode| episode.ended_at.is_none_or(|ended_at| ended_at > from));
             episodes.truncate(MAX_EPISODES);

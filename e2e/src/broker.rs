@@ -13,6 +13,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -83,8 +84,11 @@ fn node(place: &Place) -> String {
     format!("r{}@localhost", place.ports[AMQP])
 }
 
-/// The script itself: `/usr/sbin` has one of that name which becomes another user first.
+/// Debian's script itself: its `/usr/sbin` has one of that name which becomes another user first.
 const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+/// Elsewhere, as in the flake's shell, PATH has it.
+const NAME: &str = "rabbitmq-server";
 
 const AMQP: usize = 0;
 const HTTP: usize = 1;
@@ -137,7 +141,8 @@ impl Program for RabbitMq {
     }
 
     fn command(&self, place: &Place) -> Result<Command, Error> {
-        let mut command = command(PROGRAM, Signal::KILL, None)?;
+        let program = if Path::new(PROGRAM).exists() { PROGRAM } else { NAME };
+        let mut command = command(program, Signal::KILL, None)?;
         command
             // Under systemd, as it believes to be, the script becomes the broker. Otherwise it
             // would stay as its parent, and the signal at the end of the tests would be the

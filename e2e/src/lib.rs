@@ -51,6 +51,7 @@ pub use browser::Browsers;
 pub use kept::kept;
 pub use management::{Queue, Vhost};
 pub use mongo::Mongo;
+pub use ports::free as free_ports;
 pub use postgres::Postgres;
 pub use prometheus::{Alertmanager, Prometheus};
 pub use redis::Redis;

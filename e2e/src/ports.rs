@@ -14,7 +14,8 @@ use std::sync::{Mutex, PoisonError};
 const RANGE: Range<u16> = 20_000..32_000;
 
 /// Ports that were free a moment ago and are not given to anybody else in this process.
-pub(crate) fn free(count: usize) -> Vec<u16> {
+#[must_use]
+pub fn free(count: usize) -> Vec<u16> {
     static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let given = given.get_or_insert_default();

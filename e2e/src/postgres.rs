@@ -123,7 +123,8 @@ fn run(command: Command, folder: &Path) -> Result<(), Error> {
 
 fn program(name: &str) -> PathBuf {
     let at = |version| Path::new("/usr/lib/postgresql").join(version).join("bin").join(name);
-    VERSIONS.map(at).into_iter().find(|path| path.exists()).unwrap_or_else(|| at(VERSIONS[0]))
+    // Elsewhere, as in the flake's shell, PATH has it.
+    VERSIONS.map(at).into_iter().find(|path| path.exists()).unwrap_or_else(|| PathBuf::from(name))
 }
 
 /// Who PostgreSQL has to be, if not who we are.

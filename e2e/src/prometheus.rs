@@ -102,8 +102,9 @@ impl Program for AlertmanagerServer {
     }
 
     fn command(&self, place: &Place) -> Result<Command, Error> {
-        // Debian's name.
-        let mut command = command("prometheus-alertmanager", Signal::KILL, None)?;
+        // Debian's name, and its makers'.
+        let mut command = command("prometheus-alertmanager", Signal::KILL, None)
+            .or_else(|_| command("alertmanager", Signal::KILL, None))?;
         command.args([&format!("--config.file={CONFIG}"), "--storage.path=data"]);
         // Without an address of its own it would look for others on a port that all have.
         command.arg(format!("--web.listen-address={}", at(place))).arg("--cluster.listen-address=");

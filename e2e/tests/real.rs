@@ -8,6 +8,8 @@ mod alertmanager;
 mod amqp;
 #[path = "real/api.rs"]
 mod api;
+#[path = "support/built.rs"]
+mod built;
 #[path = "real/celery.rs"]
 mod celery;
 #[path = "real/cloudevents.rs"]
@@ -51,6 +53,8 @@ mod program;
 mod redis;
 #[path = "real/roles.rs"]
 mod roles;
+#[path = "real/stack.rs"]
+mod stack;
 #[path = "real/stores.rs"]
 mod stores;
 #[path = "../../api/tests/suite/stream.rs"]

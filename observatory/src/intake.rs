@@ -112,9 +112,9 @@ impl Intake {
 async fn follow(mut current: Vec<watch::Receiver<bool>>, inbox: Sender<Msg>) {
     loop {
         // All of them, so that each has been seen.
-        let seen: Vec<bool> =
+        let known: Vec<bool> =
             current.iter_mut().map(|current| *current.borrow_and_update()).collect();
-        let behind = seen.contains(&false);
+        let behind = known.contains(&false);
         let changed = current.iter_mut().map(|current| Box::pin(current.changed()));
         if inbox.send(Msg::Suspend(behind)).is_err() || select_all(changed).await.0.is_err() {
             return;

@@ -19,6 +19,10 @@ pub(crate) struct Args {
     /// What lets us in, where a token is asked for. Rather as a variable: others see our arguments.
     #[arg(long, env = "OBSERVATORY_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// The script that makes a cluster in kind, for the view of the server; where the terminal UI is
+    /// started in the project's folder, it is found.
+    #[arg(long, env = "OBSERVATORY_KIND_UP", value_name = "FILE")]
+    kind_up: Option<PathBuf>,
     /// Draw nothing but ASCII, as is done by itself where the locale is not UTF-8.
     #[arg(long)]
     ascii: bool,
@@ -37,5 +41,13 @@ pub(crate) fn run(args: &Args, color: When) -> anyhow::Result<ExitCode> {
         color,
         // What it runs is itself, by another subcommand.
         program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("observatory")),
+        kind_up: args.kind_up.clone().or_else(nearby),
     })
+}
+
+/// The script in the project's folder, if this is one, or a folder in it.
+fn nearby() -> Option<PathBuf> {
+    let here = std::env::current_dir().ok()?;
+    let scripts = here.ancestors().map(|folder| folder.join("nix/kind/kind-up.sh"));
+    scripts.into_iter().find(|script| script.is_file())
 }

@@ -77,10 +77,18 @@ impl Episode {
     }
 }
 
-/// When `rules` would have fired over `facts`, which are sorted by their times.
-pub fn episodes(rules: Vec<Rule>, facts: &[Fact]) -> Result<Vec<EpisodeView>, Stopped> {
+/// When `rules` would have fired over `facts`, which are sorted by their times, and after them up to
+/// `until`; without it time ends with the last of them.
+pub fn episodes(
+    rules: Vec<Rule>,
+    facts: &[Fact],
+    until: Option<Tick>,
+) -> Result<Vec<EpisodeView>, Stopped> {
     let mut backtest = Backtest::start(rules)?;
     facts.iter().try_for_each(|fact| backtest.take(fact.clone()))?;
+    if let Some(until) = until {
+        backtest.advance(until)?;
+    }
     Ok(backtest.finish()?.iter().map(Episode::view).collect())
 }
 

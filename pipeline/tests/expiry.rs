@@ -1,6 +1,8 @@
 //! Jobs of Celery that expire before anybody takes them, or are lost with their worker: nobody tells,
 //! so it is concluded.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
+
 mod support;
 
 use contracts::event::{Kind, State, UNTOLD};

@@ -20,11 +20,11 @@ use crate::keys::{self, Action, Place};
 use crate::live::{Live, Standing};
 use crate::look::{Look, Tone};
 use crate::msg::{Ask, Got, Hand, Msg, Order};
-use crate::over::{Entry, Over};
+use crate::over::{Entry, Over, Then};
 use crate::panel::{Panel, Row};
 use crate::spot::{Spot, View};
 use crate::stream::News;
-use crate::views::{self, alerts, dataflow, doctor, job, jobs, log, overview, server};
+use crate::views::{self, alerts, dataflow, doctor, job, jobs, kind, log, overview, server};
 
 /// Places that Esc leads back to.
 const BACK: usize = 64;
@@ -41,6 +41,8 @@ pub(crate) struct App {
     pub(crate) url: String,
     /// The program whose `up` and `doctor` are run.
     pub(crate) program: String,
+    /// The script that makes a cluster in kind, if it is at hand.
+    pub(crate) kind_up: Option<String>,
     pub(crate) live: Live,
     spot: Spot,
     back: Vec<Spot>,
@@ -54,6 +56,7 @@ pub(crate) struct App {
     pub(crate) log: log::Log,
     pub(crate) doctor: doctor::Doctor,
     pub(crate) server: server::Server,
+    pub(crate) kind: kind::Kind,
     pub(crate) orders: Vec<Order>,
     said: Option<(String, Tone, Micros)>,
     /// What a click means, as it was drawn last.
@@ -106,6 +109,7 @@ impl App {
             look,
             url,
             program,
+            kind_up: None,
             live: Live::default(),
             spot: Spot::View(View::Overview),
             back: Vec::new(),
@@ -119,6 +123,7 @@ impl App {
             log: log::Log::default(),
             doctor: doctor::Doctor::default(),
             server: server::Server::default(),
+            kind: kind::Kind::default(),
             orders: Vec::new(),
             said: None,
             hits: Vec::new(),
@@ -399,6 +404,9 @@ impl App {
                 };
                 self.say(said, Tone::Fine);
             }
+            Action::Acknowledge => alerts::acknowledge(self),
+            Action::Silence => alerts::silence(self),
+            Action::Unsay => alerts::unsay(self),
             Action::NewTask => self.over = Some(Over::form(self.live.views())),
             Action::Launcher => {
                 self.over = Some(Over::launcher());
@@ -423,7 +431,7 @@ impl App {
             (View::Letters, None) if !row.copy.is_empty() => self.order(Order::Copy(row.copy)),
             (View::Doctor, None) => match row.copy.is_empty() {
                 true => self.say("Nothing is to be repaired there", Tone::Fine),
-                false => self.over = Some(Over::confirm("Run this?", row.copy)),
+                false => self.over = Some(Over::confirm("Run this?", row.copy, Then::Run)),
             },
             (View::Server, None) => server::chosen(self),
             _ => {}
@@ -517,7 +525,7 @@ impl App {
             View::Overview => vec![self.overview.read(self.now)],
             View::Jobs => vec![self.jobs.begin(self.now)],
             View::Job => self.job.read(self.now).into_iter().collect(),
-            View::Alerts => vec![Ask::Resolved, Ask::Rules],
+            View::Alerts => vec![Ask::Resolved, Ask::Rules, Ask::Notes],
             View::Dataflow => vec![self.dataflow.read(self.now)],
             View::Doctor => {
                 doctor::run(self);
@@ -539,7 +547,7 @@ impl App {
             View::Jobs => self.jobs.due(top, self.now),
             View::Job => self.job.due(self.now),
             View::Dataflow => self.dataflow.due(self.now),
-            View::Alerts => self.alerts.due(),
+            View::Alerts => self.alerts.due(self.now),
             View::Letters | View::Log | View::Doctor | View::Server => None,
         };
         self.orders.extend(ask.map(Order::Ask));
@@ -620,6 +628,14 @@ impl App {
             Got::Job { id, found } => self.job.got(id, found),
             Got::Resolved(found) => self.alerts.resolved = Some(found),
             Got::Rules(found) => self.alerts.rules = Some(found),
+            Got::Notes(found) => self.alerts.notes = Some(found),
+            Got::Noted(done) => {
+                match done {
+                    Ok(()) => self.say("Everybody sees it now", Tone::Good),
+                    Err(trouble) => self.say(format!("Not done: {trouble}"), Tone::Bad),
+                }
+                self.ask(Ask::Notes);
+            }
             Got::Dataflow { found, at } => self.dataflow.got(found, at),
             Got::History(found) => self.overview.got(found),
             Got::Registry(found) => {
@@ -643,6 +659,12 @@ impl App {
                 }
             }
             Hand::Ended(Task::Demo, ended) => self.server.ended(ended),
+            Hand::Line(Task::Kind, line) => {
+                if self.kind.line(line) && !self.live.connected {
+                    self.order(Order::Wake);
+                }
+            }
+            Hand::Ended(Task::Kind, ended) => self.kind.ended(ended),
             Hand::Line(_, line) => self.doctor.output.line(line),
             Hand::Ended(_, ended) => {
                 self.doctor.output.end(ended);

@@ -8,6 +8,7 @@ use contracts::answers::JobEvents;
 use contracts::{JobId, JobView, Micros};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use crate::http::{Client, Server, Trouble, parse};
 use crate::msg::{Ask, Got, Msg, Told};
@@ -40,6 +41,16 @@ fn answer(client: &Client, ask: Ask) -> Got {
         Ask::Job(id) => Got::Job { id, found: told(client, id).map(Box::new) },
         Ask::Resolved => Got::Resolved(client.read("/api/v1/alerts?state=resolved")),
         Ask::Rules => Got::Rules(client.read("/api/v1/rules")),
+        Ask::Notes => Got::Notes(
+            client
+                .read("/api/v1/notes")
+                .and_then(|notes| Ok((notes, client.read("/api/v1/alerts/received")?))),
+        ),
+        Ask::Note { body } => {
+            let key = Uuid::now_v7().to_string();
+            Got::Noted(client.post("/api/v1/notes", &key, &body).map(drop))
+        }
+        Ask::EndNote(id) => Got::Noted(client.delete(&format!("/api/v1/notes/{id}")).map(drop)),
         Ask::Dataflow => Got::Dataflow { found: client.read("/api/v1/dataflow"), at: now() },
         Ask::History { from } => Got::History(client.read(&format!("/api/v1/history?from={from}"))),
         Ask::Registry => Got::Registry(client.read("/page/registry.json")),

@@ -29,6 +29,8 @@ const MAX_LINE: u64 = 4 << 10;
 pub(crate) enum Task {
     /// The server with made-up jobs. It ends with us.
     Demo,
+    /// What makes a cluster in kind. It may be run again if it does not come to its end.
+    Kind,
     /// What repairs something that `doctor` found.
     Fix,
     Doctor,
@@ -75,7 +77,7 @@ impl Hands {
                     let checked = hands.doctor(&command);
                     return hands.tell(Hand::Checked(checked));
                 }
-                Task::Demo | Task::Fix => hands.follow(task, &command),
+                Task::Demo | Task::Kind | Task::Fix => hands.follow(task, &command),
             };
             hands.tell(Hand::Ended(task, ended));
         });
@@ -130,6 +132,7 @@ impl Hands {
     /// Stops the server that we started, and waits for it.
     pub(crate) fn part(&self) {
         self.stop(Task::Demo);
+        self.stop(Task::Kind);
         self.stop(Task::Fix);
         let until = Instant::now() + PARTING;
         let runs = || {

@@ -120,6 +120,13 @@ impl Client {
         answer(bearing(request, token.as_deref()).send(body))
     }
 
+    pub(crate) fn delete(&self, path: &str) -> Result<Answer, Trouble> {
+        let Address { url, token } = self.server.address();
+        let request = self.agent.delete(format!("{url}{path}"));
+        let request = request.config().timeout_global(Some(PATIENCE)).build();
+        answer(bearing(request, token.as_deref()).call())
+    }
+
     /// The lines of a stream, as they come.
     pub(crate) fn stream(&self, path: &str) -> Result<impl BufRead + use<>, Trouble> {
         let Address { url, token } = self.server.address();

@@ -85,6 +85,8 @@ pub struct Options {
     pub color: Color,
     /// The program whose `up` and `doctor` can be run from the screen.
     pub program: PathBuf,
+    /// The script that makes a cluster in kind, if it is at hand.
+    pub kind_up: Option<PathBuf>,
 }
 
 /// When to use colours.
@@ -120,6 +122,7 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     let hands = Hands::new(sender);
 
     let mut app = App::new(look, url, program, now());
+    app.kind_up = options.kind_up.map(|script| script.to_string_lossy().into_owned());
     let threads = Threads { server, wake, ask, hands };
     let done = serve(&mut app, &mut screen, &messages, &threads);
     drop(screen);

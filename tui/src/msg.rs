@@ -1,10 +1,12 @@
 //! What reaches the screen, and what it orders: the only ways between it and the other threads.
 
 use contracts::answers::{Alerts, Dataflow, History, JobEvents, Rules};
+use contracts::notes::{Notes, ReceivedAlerts};
 use contracts::registry::UiRegistry;
 use contracts::view::{JobAccepted, Page};
 use contracts::{JobId, JobView, Micros};
 use crossterm::event::Event;
+use uuid::Uuid;
 
 use crate::hands::{Check, Task};
 use crate::http::Trouble;
@@ -53,6 +55,14 @@ pub(crate) enum Ask {
     Job(JobId),
     Resolved,
     Rules,
+    /// Silences and acknowledgements that stand, and alerts of others.
+    Notes,
+    /// Somebody says something of alerts.
+    Note {
+        body: String,
+    },
+    /// And takes it back.
+    EndNote(Uuid),
     Dataflow,
     History {
         from: Micros,
@@ -69,11 +79,24 @@ pub(crate) enum Ask {
 /// What the API answered.
 #[derive(Debug)]
 pub(crate) enum Got {
-    Jobs { turn: u64, page: usize, found: Result<Page<JobView>, Trouble> },
-    Job { id: JobId, found: Result<Box<Told>, Trouble> },
+    Jobs {
+        turn: u64,
+        page: usize,
+        found: Result<Page<JobView>, Trouble>,
+    },
+    Job {
+        id: JobId,
+        found: Result<Box<Told>, Trouble>,
+    },
     Resolved(Result<Alerts, Trouble>),
     Rules(Result<Rules, Trouble>),
-    Dataflow { found: Result<Dataflow, Trouble>, at: Micros },
+    Notes(Result<(Notes, ReceivedAlerts), Trouble>),
+    /// It was said, or taken back.
+    Noted(Result<(), Trouble>),
+    Dataflow {
+        found: Result<Dataflow, Trouble>,
+        at: Micros,
+    },
     History(Result<History, Trouble>),
     Registry(Result<UiRegistry, Trouble>),
     Demo(bool),

@@ -12,7 +12,7 @@ use crate::hands::Task;
 use crate::http::{Trouble, address};
 use crate::keys::{Action, Place};
 use crate::look::Tone;
-use crate::msg::Order;
+use crate::msg::{Ask, Order};
 use crate::spot::{Spot, View};
 use crate::views::doctor::Output;
 
@@ -39,7 +39,9 @@ pub(crate) enum Over {
     /// Whether a command is to be run.
     Confirm {
         question: &'static str,
+        /// What would be done.
         command: String,
+        then: Then,
     },
     /// What it says, as it says it.
     Output(Cursor),
@@ -48,6 +50,14 @@ pub(crate) enum Over {
         input: Input,
         fault: Option<&'static str>,
     },
+}
+
+/// What is done when somebody says yes.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Then {
+    /// The command is run.
+    Run,
+    Ask(Ask),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,8 +119,8 @@ impl Over {
         Over::Launcher(Launcher::default())
     }
 
-    pub(crate) fn confirm(question: &'static str, command: String) -> Over {
-        Over::Confirm { question, command }
+    pub(crate) fn confirm(question: &'static str, command: String, then: Then) -> Over {
+        Over::Confirm { question, command, then }
     }
 
     pub(crate) fn entry(entry: Entry) -> Over {
@@ -338,6 +348,7 @@ fn accept(app: &mut App) {
             app.go(Spot::Jobs(Filter { q, beside }));
         }
         Some(Over::Form(form)) => form::send(app, form),
+        Some(Over::Confirm { then: Then::Ask(ask), .. }) => app.ask(ask),
         Some(Over::Confirm { command, .. }) => {
             app.doctor.output = Output::begin(command.clone());
             app.over = Some(Over::Output(Cursor::default()));

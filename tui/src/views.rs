@@ -10,6 +10,7 @@ pub(crate) mod dataflow;
 pub(crate) mod doctor;
 pub(crate) mod job;
 pub(crate) mod jobs;
+pub(crate) mod kind;
 pub(crate) mod letters;
 pub(crate) mod log;
 pub(crate) mod overview;

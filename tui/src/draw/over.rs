@@ -69,7 +69,7 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
                 true,
             );
         }
-        Over::Confirm { question, command } => {
+        Over::Confirm { question, command, .. } => {
             let inner = frame_of(frame, &look, place, boxed(area, 70, 8), question);
             let mut lines = vec![Line::default()];
             let text = wrap(&format!("$ {command}"), usize::from(inner.width), look.ascii);

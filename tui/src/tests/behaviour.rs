@@ -355,7 +355,7 @@ fn without_a_server_the_screen_for_it_comes_and_goes_by_itself() {
     assert_eq!(bench.app.view(), View::Overview);
 
     // Another address is another server.
-    bench.keys("8j");
+    bench.keys("8jj");
     bench.press(KeyCode::Enter);
     bench.keys("https://there");
     bench.press(KeyCode::Enter);
@@ -366,6 +366,58 @@ fn without_a_server_the_screen_for_it_comes_and_goes_by_itself() {
     let url = "http://there:1".to_owned();
     assert!(bench.orders().contains(&Order::Move { url, token: None }));
     assert!(bench.app.live.views().is_none());
+}
+
+#[test]
+fn a_cluster_is_made_by_a_script_whose_progress_is_told() {
+    let script = |name: &str| format!("{}/src/tests/kind/{name}.sh", env!("CARGO_MANIFEST_DIR"));
+    let (out, heard) = std::sync::mpsc::channel();
+    let hands = crate::hands::Hands::new(out);
+
+    let mut bench = Bench::new();
+    bench.hear(away());
+    bench.press(KeyCode::Down);
+    bench.press(KeyCode::Enter);
+    assert_eq!(bench.orders(), [], "there is no script to run");
+    assert!(bench.frame((120, 40)).contains("--kind-up"));
+
+    let run = |bench: &mut Bench, script: String| {
+        bench.app.kind_up = Some(script.clone());
+        bench.press(KeyCode::Enter);
+        let orders = bench.orders();
+        let [Order::Run(Task::Kind, command)] = &orders[..] else { panic!("{orders:?}") };
+        assert_eq!(*command, [script, "--json".to_owned()]);
+        assert!(bench.frame((120, 40)).contains("Stop making the cluster"));
+        hands.run(Task::Kind, command.clone());
+        for msg in &heard {
+            let ended = matches!(msg, Msg::Hand(Hand::Ended(..)));
+            bench.take(msg);
+            if ended {
+                break;
+            }
+        }
+        bench.frame((120, 40))
+    };
+    let frame = run(&mut bench, script("up"));
+    for line in [
+        "The cluster is up:",
+        "✓ prerequisites: all there",
+        "· cluster: observatory is there",
+        "✓ up: up",
+        "Grafana: http://localhost:3002/",
+        "Creating cluster \"observatory\" ...",
+    ] {
+        assert!(frame.contains(line), "{line} is not in\n{frame}");
+    }
+    assert!(!frame.contains("looking for"), "{frame}");
+    // Somebody is there now, and is asked at once.
+    assert_eq!(bench.orders(), [Order::Wake]);
+
+    let frame = run(&mut bench, script("broken"));
+    assert!(frame.contains("The cluster is not up"), "{frame}");
+    assert!(frame.contains("✗ ready: api is not ready"), "{frame}");
+    assert!(frame.contains("fix: kubectl describe deployment/api"), "{frame}");
+    assert_eq!(bench.orders(), []);
 }
 
 #[test]
@@ -423,6 +475,7 @@ fn the_locale_and_the_environment_decide_how_it_looks() {
         ascii,
         color,
         program: "observatory".into(),
+        kind_up: None,
     };
     let look = |ascii, color, env: &[(&str, &str)]| {
         let get = |name: &str| {
@@ -440,4 +493,43 @@ fn the_locale_and_the_environment_decide_how_it_looks() {
     assert_eq!(look(false, Auto, &posix), (true, Theme::Mono));
     assert_eq!(look(false, Always, &posix), (true, Theme::Terminal));
     assert_eq!(look(false, Auto, &[("TERM", "dumb")]), (true, Theme::Mono));
+}
+
+#[test]
+fn what_is_said_of_an_alert_is_confirmed_first_and_can_be_taken_back() {
+    use contracts::notes::NewNote;
+
+    let mut bench = Bench::live();
+    bench.keys("3");
+    let said = |bench: &mut Bench| -> Vec<NewNote> {
+        let note = |order| match order {
+            Order::Ask(Ask::Note { body }) => serde_json::from_str(&body).ok(),
+            _ => None,
+        };
+        bench.orders().into_iter().filter_map(note).collect()
+    };
+    // No is an answer, too.
+    bench.keys("an");
+    assert_eq!(said(&mut bench), []);
+    bench.keys("ay");
+    let NewNote::Acknowledgement { alert, labels, .. } = &said(&mut bench)[0] else { panic!() };
+    let first = bench.app.live.views().unwrap().alerts.values();
+    let first = first.min_by_key(|row| row.state != AlertState::Firing).unwrap();
+    assert_eq!((alert, labels), (&first.alert, &first.labels));
+    bench.keys("sy");
+    let NewNote::Silence { matchers, ends_at, .. } = &said(&mut bench)[0] else { panic!() };
+    assert_eq!((matchers[0].name.as_str(), &matchers[0].value), ("alertname", alert));
+    assert_eq!(ends_at.0 - bench.app.now.0, 3_600_000_000);
+
+    // There must be something to take back, and it must be pointed at.
+    bench.keys("x");
+    assert!(bench.app.said().unwrap().0.contains("Tab"));
+    bench.got(Got::Notes(Ok((super::frames::said(), super::frames::received()))));
+    bench.press(KeyCode::Tab);
+    bench.keys("xy");
+    let end = Order::Ask(Ask::EndNote(uuid::Uuid::from_u128(1)));
+    assert!(bench.orders().contains(&end));
+    bench.got(Got::Noted(Err(Trouble { status: 403, ..Trouble::new("this needs `write`") })));
+    assert_eq!(bench.app.said().unwrap().0, "Not done: this needs `write`");
+    assert!(bench.orders().contains(&Order::Ask(Ask::Notes)), "what is there now");
 }

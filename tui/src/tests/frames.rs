@@ -1,5 +1,9 @@
 //! Every view in every state, at three sizes.
 
+use contracts::notes::{
+    AlertKey, Matcher, Note, NoteKind, Notes, ReceivedAlert, ReceivedAlerts, StandingNote,
+};
+
 use super::*;
 
 #[test]
@@ -118,6 +122,54 @@ fn a_job_is_seen_as_it_is_kept() {
     bench.seen("job-error");
 }
 
+/// What people say of the alerts of the bench.
+pub(super) fn said() -> Notes {
+    let note = |kind, n: u128, ends_at, alert: &str| StandingNote {
+        note: Note {
+            id: uuid::Uuid::from_u128(n),
+            kind,
+            matchers: vec![Matcher {
+                name: "alertname".to_owned(),
+                value: alert.to_owned(),
+                is_regex: false,
+                is_equal: true,
+            }],
+            active_at: None,
+            starts_at: at("2026-11-21T09:58:00Z"),
+            ends_at,
+            comment: "known".to_owned(),
+            created_by: "ada".to_owned(),
+            ended_at: None,
+            ended_by: None,
+        },
+        alerts: vec![AlertKey {
+            alert: alert.to_owned(),
+            labels: self::alert(alert, AlertState::Firing).labels,
+        }],
+    };
+    let until = Some(at("2026-11-21T18:00:00Z"));
+    let items = vec![
+        note(NoteKind::Silence, 1, until, "QueueWaitsLong"),
+        note(NoteKind::Acknowledgement, 2, None, "JobFailureRateHigh"),
+    ];
+    Notes { as_of: Some(now()), items }
+}
+
+pub(super) fn received() -> ReceivedAlerts {
+    let text = |text: &str| text.to_owned();
+    let alert = ReceivedAlert {
+        fingerprint: text("1"),
+        status: text("firing"),
+        labels: [(text("alertname"), text("DiskFull")), (text("instance"), text("db-1"))].into(),
+        annotations: [(text("summary"), text("93 % are used"))].into(),
+        starts_at: at("2026-11-21T09:00:00Z"),
+        ends_at: None,
+        url: None,
+        received_at: now(),
+    };
+    ReceivedAlerts { items: vec![alert] }
+}
+
 #[test]
 fn alerts_are_seen_as_they_are_kept() {
     let mut bench = Bench::live();
@@ -140,7 +192,9 @@ fn alerts_are_seen_as_they_are_kept() {
     let (as_of, yaml) = (Some(now()), String::new());
     let rules = answers::Rules { as_of, applied_at: None, rules: vec![rule], yaml };
     bench.got(Got::Rules(Ok(rules)));
+    bench.got(Got::Notes(Ok((said(), received()))));
     bench.seen("alerts");
+    bench.press(KeyCode::BackTab);
     bench.press(KeyCode::BackTab);
     bench.keys("e");
     bench.seen("alerts-rule");
@@ -277,6 +331,20 @@ fn without_a_server_there_is_a_screen_that_says_what_to_do() {
     bench.press(KeyCode::Enter);
     bench.take(Msg::Hand(Hand::Line(Task::Demo, "listening on http://127.0.0.1:8080".to_owned())));
     bench.seen("server-starting");
+
+    let mut bench = Bench::new();
+    bench.app.kind_up = Some("nix/kind/kind-up.sh".to_owned());
+    bench.hear(away());
+    bench.press(KeyCode::Down);
+    bench.press(KeyCode::Enter);
+    for line in [
+        r#"{"phase": "prerequisites", "state": "done", "text": "all there"}"#,
+        r#"{"phase": "cluster", "state": "started", "text": "making observatory"}"#,
+        "Creating cluster \"observatory\" \u{1b}[32m...",
+    ] {
+        bench.take(Msg::Hand(Hand::Line(Task::Kind, line.to_owned())));
+    }
+    bench.seen("server-kind");
 
     let mut bench = Bench::live();
     bench.keys("8");

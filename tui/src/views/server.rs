@@ -9,6 +9,7 @@ use crate::look::Tone;
 use crate::msg::Order;
 use crate::over::{Entry, Over};
 use crate::panel::{Panel, Row};
+use crate::views::kind::Kind;
 
 /// Lines of the server that we started which are kept.
 const KEPT: usize = 200;
@@ -33,16 +34,21 @@ impl Server {
     }
 }
 
+/// What makes the cluster where its script is not at hand.
+const KIND: &str = "nix run .#kind-up";
+
 /// What the rows offer, in their order.
 #[derive(Clone, Copy)]
 enum Choice {
     Demo,
+    Kind,
     Address,
     Token,
     Again,
 }
 
-const CHOICES: [Choice; 4] = [Choice::Demo, Choice::Address, Choice::Token, Choice::Again];
+const CHOICES: [Choice; 5] =
+    [Choice::Demo, Choice::Kind, Choice::Address, Choice::Token, Choice::Again];
 
 pub(crate) fn panel(app: &App) -> Panel {
     let connected = app.live.connected;
@@ -75,6 +81,7 @@ pub(crate) fn panel(app: &App) -> Panel {
         panel.rows.push(text(ended(&app.server), Tone::Title));
     }
     panel.rows.extend(app.server.lines.iter().map(|line| text(line.clone(), Tone::Fine)));
+    panel.rows.extend(app.kind.rows());
     panel
 }
 
@@ -105,6 +112,13 @@ fn row(app: &App, choice: Choice) -> Row {
             let command = demo(app).join(" ");
             (format!("Start one here with made-up jobs: {command}"), command)
         }
+        Choice::Kind if app.kind.started => ("Stop making the cluster".to_owned(), String::new()),
+        Choice::Kind => match &app.kind_up {
+            Some(script) => {
+                (format!("Make a cluster in kind with all servers: {script}"), script.clone())
+            }
+            None => (format!("Make a cluster in kind with all servers: {KIND}"), KIND.to_owned()),
+        },
         Choice::Address => ("Go to another address …".to_owned(), app.url.clone()),
         Choice::Token => ("Give a token …".to_owned(), String::new()),
         Choice::Again => ("Connect again now".to_owned(), app.url.clone()),
@@ -124,6 +138,17 @@ pub(crate) fn chosen(app: &mut App) {
             let command = demo(app);
             app.order(Order::Run(Task::Demo, command));
         }
+        Some(Choice::Kind) if app.kind.started => app.order(Order::Stop(Task::Kind)),
+        Some(Choice::Kind) => match app.kind_up.clone() {
+            Some(script) => {
+                app.kind = Kind::begin();
+                app.order(Order::Run(Task::Kind, vec![script, "--json".to_owned()]));
+            }
+            None => app.say(
+                "Its script is in the project's folder: start there, or name it with --kind-up",
+                Tone::Warn,
+            ),
+        },
         Some(Choice::Address) => app.over = Some(Over::entry(Entry::Url)),
         Some(Choice::Token) => app.over = Some(Over::entry(Entry::Token)),
         Some(Choice::Again) => app.order(Order::Wake),

@@ -1,0 +1,429 @@
+//! `kind-up`, `kind-load` and `kind-down`, with programs in place of Docker, kind, kubectl and Nix
+//! which note how they are called, and remember what they were told.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::cluster::{documents, list, project, text, word};
+
+/// What the scripts use besides: nothing else is on their path, whatever this machine has.
+const USUAL: [&str; 17] = [
+    "bash",
+    "base64",
+    "cat",
+    "cut",
+    "dirname",
+    "env",
+    "grep",
+    "head",
+    "mktemp",
+    "od",
+    "rm",
+    "sed",
+    "sh",
+    "sha256sum",
+    "sleep",
+    "touch",
+    "tr",
+];
+
+/// Beginning of each program: it notes its call.
+const NOTES: &str = r#"#!/usr/bin/env bash
+name=${0##*/}
+echo "$name $*" >>"$STATE/calls"
+"#;
+
+const KIND: &str = r#"
+case "$1 $2" in
+  "get clusters") [[ ! -e $STATE/cluster ]] || echo observatory ;;
+  "create cluster") touch "$STATE/cluster" ;;
+  "delete cluster") rm "$STATE/cluster" ;;
+  "load image-archive") cat "$3" >"$STATE/loaded" ;;
+esac
+"#;
+
+const KUBECTL: &str = r#"
+[[ $1 == --context && $2 == kind-observatory ]] || { echo "not our cluster" >&2; exit 1; }
+shift 2
+case "$*" in
+  *"get namespace kube-system"*) cat "$STATE/image" 2>/dev/null ;;
+  *"annotate --overwrite namespace kube-system"*) last=${!#} && printf %s "${last#*=}" >"$STATE/image" ;;
+  *"get statefulset pipeline"*) [[ -e $STATE/applied ]] ;;
+  *"get secret observatory-servers"*) [[ -e $STATE/secrets ]] ;;
+  "apply --filename -") cat >"$STATE/secrets" ;;
+  *"--kustomize "*overlays/kind) touch "$STATE/applied" ;;
+  "--namespace observatory get deployments,statefulsets"*) printf '%s\n' deployment.apps/api statefulset.apps/pipeline ;;
+  "--namespace observatory-ingress get deployments,statefulsets"*) echo deployment.apps/traefik ;;
+  *"rollout status $BROKEN"*) echo "1 old replicas are pending" >&2; exit 1 ;;
+  *"get job gate"*) printf %s "${GATE:-SuccessCriteriaMet Complete}" ;;
+  *"logs job/gate"*) echo "the journey of a job" ;;
+esac
+"#;
+
+const NIX: &str = r#"
+while [[ $1 != --out-link ]]; do shift; done
+printf '#!/usr/bin/env bash\necho "an image of %s"\n' "${IMAGE:-today}" >"$2"
+chmod_() { :; }
+"#;
+
+/// A copy of the project, as far as the scripts go, and a path of its own.
+struct Machine {
+    folder: TempDir,
+    /// The ports that its cluster maps.
+    ports: Vec<u16>,
+}
+
+impl Machine {
+    fn new() -> Machine {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("project");
+        for path in ["nix/kind", "k8s", "contracts/ui-registry.json"] {
+            copy(&project(path), &root.join(path));
+        }
+        // Other tests, and whoever uses this machine, may be at the ports that are meant.
+        let mut config = text("nix/kind/cluster.yaml");
+        let mapped = documents(&config);
+        let mapped = list(&mapped[0]["nodes"][0], "extraPortMappings").to_vec();
+        let free: Vec<_> =
+            mapped.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<u16> = free.iter().map(|one| one.local_addr().unwrap().port()).collect();
+        for (one, port) in mapped.iter().zip(&ports) {
+            config = config
+                .replace(&format!("hostPort: {},", one["hostPort"]), &format!("hostPort: {port},"));
+        }
+        fs::write(root.join("nix/kind/cluster.yaml"), config).unwrap();
+
+        let (bin, usual) = (folder.path().join("bin"), folder.path().join("usual"));
+        fs::create_dir_all(&bin).unwrap();
+        fs::create_dir_all(&usual).unwrap();
+        fs::create_dir_all(folder.path().join("state")).unwrap();
+        for program in USUAL {
+            symlink(found(program), usual.join(program)).unwrap();
+        }
+        let nix =
+            NIX.replace("chmod_() { :; }", &format!("{} +x \"$2\"", found("chmod").display()));
+        for (name, rest) in [("docker", ""), ("kind", KIND), ("kubectl", KUBECTL), ("nix", &nix)] {
+            let path = bin.join(name);
+            fs::write(&path, format!("{NOTES}{rest}")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        Machine { folder, ports }
+    }
+
+    fn command(&self, script: &str, args: &[&str]) -> Command {
+        let at = |path: &str| self.folder.path().join(path);
+        let mut command = Command::new(at("project/nix/kind").join(script));
+        command.args(args).env_clear().stdin(Stdio::null());
+        command.env("PATH", format!("{}:{}", at("bin").display(), at("usual").display()));
+        command
+            .env("STATE", at("state"))
+            .env("BROKEN", "nothing")
+            .env("TMPDIR", self.folder.path());
+        command
+    }
+
+    fn run(&self, script: &str, args: &[&str]) -> Ran {
+        Ran::of(self.command(script, args).output().unwrap())
+    }
+
+    fn run_with(&self, script: &str, args: &[&str], env: (&str, &str)) -> Ran {
+        Ran::of(self.command(script, args).env(env.0, env.1).output().unwrap())
+    }
+
+    /// The calls since the last look.
+    fn calls(&self) -> String {
+        let path = self.folder.path().join("state/calls");
+        let calls = fs::read_to_string(&path).unwrap_or_default();
+        fs::write(path, "").unwrap();
+        calls
+    }
+
+    fn without(&self, program: &str) {
+        fs::remove_file(self.folder.path().join("bin").join(program)).unwrap();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    if from.is_dir() {
+        for entry in fs::read_dir(from).unwrap() {
+            let name = entry.unwrap().file_name();
+            copy(&from.join(&name), &to.join(&name));
+        }
+    } else {
+        fs::copy(from, to).unwrap();
+    }
+}
+
+fn found(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    let mut folders = std::env::split_paths(&path);
+    let found = folders.find_map(|folder| fs::canonicalize(folder.join(program)).ok());
+    found.unwrap_or_else(|| panic!("{program} is not on the path"))
+}
+
+/// What a script has done and said.
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Ran {
+        Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Its lines for programs.
+    #[track_caller]
+    fn lines(&self) -> Vec<Value> {
+        let lines = self.stdout.lines();
+        lines
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))
+            })
+            .collect()
+    }
+
+    /// How its phases have ended.
+    #[track_caller]
+    fn phases(&self) -> Vec<String> {
+        let lines = self.lines();
+        let ended = lines.iter().filter(|line| line["state"] != "started");
+        ended.map(|line| format!("{} {}", word(line, "phase"), word(line, "state"))).collect()
+    }
+}
+
+#[test]
+fn one_command_makes_a_cluster_with_everything_in_it_and_says_where_the_pages_are() {
+    let machine = Machine::new();
+    let ran = machine.run("kind-up.sh", &["--json"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let phases = [
+        "prerequisites done",
+        "cluster done",
+        "image done",
+        "load done",
+        "secrets done",
+        "manifests done",
+        "ready done",
+        "gate done",
+        "up done",
+    ];
+    assert_eq!(ran.phases(), phases);
+    let last = ran.lines().pop().unwrap();
+    let registry: Value = serde_json::from_str(&text("contracts/ui-registry.json")).unwrap();
+    let pages = list(&registry, "entries").iter().map(|page| {
+        (
+            word(page, "name").to_owned(),
+            format!("http://localhost:{}{}", page["port"], word(page, "path")),
+        )
+    });
+    let told = list(&last, "pages").iter();
+    let told = told.map(|page| (word(page, "name").to_owned(), word(page, "url").to_owned()));
+    assert_eq!(told.collect::<Vec<_>>(), pages.collect::<Vec<_>>());
+
+    let calls = machine.calls();
+    let mut rest = calls.as_str();
+    for call in [
+        "docker info",
+        "kind create cluster --name observatory --config ",
+        "nix build ",
+        "kind load image-archive ",
+        "apply --filename ",
+        "apply --filename -",
+        "apply --server-side --force-conflicts --kustomize ",
+        "--namespace observatory-ingress rollout status deployment/traefik",
+        "--namespace observatory rollout status deployment/api",
+        "--namespace observatory rollout status statefulset/pipeline",
+        "delete job gate --ignore-not-found",
+        "k8s/gate",
+        "logs job/gate",
+    ] {
+        let at =
+            rest.find(call).unwrap_or_else(|| panic!("no {call:?} after the others in {calls}"));
+        rest = &rest[at + call.len()..];
+    }
+    assert_eq!(
+        fs::read_to_string(machine.folder.path().join("state/loaded")).unwrap(),
+        "an image of today\n"
+    );
+    // The node was told of the whole set of secrets, and nobody else of any.
+    let secrets =
+        documents(&fs::read_to_string(machine.folder.path().join("state/secrets")).unwrap());
+    assert_eq!(secrets.len(), 8);
+    for secret in &secrets {
+        for value in secret["stringData"].as_object().unwrap().values() {
+            let value = value.as_str().unwrap().trim();
+            assert!(!format!("{ran:?}").contains(value), "{value}");
+        }
+    }
+    // Nothing is left of the image.
+    let left: BTreeSet<_> =
+        fs::read_dir(machine.folder.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 4, "{left:?}");
+}
+
+#[test]
+fn it_may_be_repeated_and_does_only_what_is_new() {
+    let machine = Machine::new();
+    assert_eq!(machine.run("kind-up.sh", &["--json"]).code, Some(0));
+    let secrets = fs::read(machine.folder.path().join("state/secrets")).unwrap();
+    machine.calls();
+
+    let again = machine.run("kind-up.sh", &["--json"]);
+    assert_eq!(again.code, Some(0), "{again:?}");
+    for phase in
+        ["cluster skipped", "load skipped", "secrets skipped", "manifests done", "gate done"]
+    {
+        assert!(again.phases().contains(&phase.to_owned()), "{phase}: {:?}", again.phases());
+    }
+    let calls = machine.calls();
+    assert!(!calls.contains("kind create") && !calls.contains("kind load"), "{calls}");
+    assert!(!calls.contains("rollout restart"), "{calls}");
+    assert_eq!(fs::read(machine.folder.path().join("state/secrets")).unwrap(), secrets);
+
+    // Another image of the same name: pods have to be told.
+    let newer = machine.run_with("kind-load.sh", &["--json"], ("IMAGE", "tomorrow"));
+    assert_eq!(newer.phases(), ["image done", "load done"], "{newer:?}");
+    let calls = machine.calls();
+    assert!(calls.contains("kind load") && calls.contains("rollout restart"), "{calls}");
+}
+
+#[test]
+fn every_prerequisite_that_is_missing_is_named_with_its_fix_before_anything_is_done() {
+    let machine = Machine::new();
+    for program in ["docker", "kind", "kubectl", "nix"] {
+        machine.without(program);
+    }
+    let taken = TcpListener::bind(("127.0.0.1", machine.ports[2])).unwrap();
+    let ran = machine.run("kind-up.sh", &["--json"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let lines = ran.lines();
+    let failed: Vec<_> = lines.iter().filter(|line| line["state"] == "failed").collect();
+    for (what, fix) in [
+        ("neither docker nor podman", "install one"),
+        ("kind is not on the PATH", "nix run .#kind-up"),
+        ("kubectl is not on the PATH", "nix run .#kind-up"),
+        ("nix is not on the PATH", "--image FILE"),
+        (&format!("port {} of this machine, for rabbitmq, is taken", machine.ports[2]), "ss -ltnp"),
+    ] {
+        let mut named = failed.iter().filter(|line| word(line, "text").contains(what));
+        let line = named.next().unwrap_or_else(|| panic!("{what}: {failed:?}"));
+        assert!(word(line, "fix").contains(fix), "{line}");
+    }
+    assert_eq!(failed.len(), 5, "{failed:?}");
+    assert_eq!(machine.calls(), "");
+    drop(taken);
+
+    let machine = Machine::new();
+    fs::write(machine.folder.path().join("bin/docker"), "#!/usr/bin/env bash\nexit 1\n").unwrap();
+    let ran = machine.run("kind-up.sh", &[]);
+    assert!(
+        ran.stderr.contains("docker does not answer") && ran.stderr.contains("fix: start it"),
+        "{ran:?}"
+    );
+    assert!(!machine.calls().contains("create cluster"));
+}
+
+#[test]
+fn what_goes_wrong_ends_it_with_what_to_do() {
+    for (env, args, phase, fix) in [
+        (
+            ("BROKEN", "statefulset/pipeline"),
+            &["--json"][..],
+            "ready",
+            "describe statefulset/pipeline",
+        ),
+        (("GATE", "FailureTarget Failed"), &["--json"], "gate", "logs job/gate"),
+        (("IMAGE", "x"), &["--json", "--image", "/no/such/image"], "prerequisites", "--image"),
+    ] {
+        let machine = Machine::new();
+        let ran = machine.run_with("kind-up.sh", args, env);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        let last = ran.lines().pop().unwrap();
+        assert_eq!((word(&last, "phase"), word(&last, "state")), (phase, "failed"), "{last}");
+        assert!(word(&last, "fix").contains(fix), "{last}");
+    }
+    let machine = Machine::new();
+    for args in [&["--jsn"][..], &["--timeout", "soon"], &["--image"]] {
+        let ran = machine.run("kind-up.sh", args);
+        assert_eq!((ran.code, machine.calls().as_str()), (Some(2), ""), "{ran:?}");
+    }
+}
+
+#[test]
+fn people_read_progress_beside_the_addresses() {
+    let machine = Machine::new();
+    let image = machine.folder.path().join("image.tar");
+    fs::write(&image, "an archive").unwrap();
+    let ran = machine.run("kind-up.sh", &["--no-gate", "--image", image.to_str().unwrap()]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let registry: Value = serde_json::from_str(&text("contracts/ui-registry.json")).unwrap();
+    assert_eq!(ran.stdout.lines().count(), list(&registry, "entries").len());
+    assert!(ran.stdout.contains("http://localhost:8080/"), "{ran:?}");
+    assert!(ran.stderr.contains("✓ cluster: made"), "{ran:?}");
+    let calls = machine.calls();
+    assert!(!calls.contains("nix build") && !calls.contains("job"), "{calls}");
+    assert_eq!(
+        fs::read_to_string(machine.folder.path().join("state/loaded")).unwrap(),
+        "an archive"
+    );
+}
+
+#[test]
+fn a_cluster_is_deleted_only_when_somebody_says_so() {
+    let machine = Machine::new();
+    let ran = machine.run("kind-down.sh", &["--json"]);
+    assert_eq!(ran.phases(), ["down skipped"], "{ran:?}");
+    fs::write(machine.folder.path().join("state/cluster"), "").unwrap();
+    let ran = machine.run("kind-down.sh", &[]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("--yes"), "{ran:?}");
+
+    // At a terminal, which `script` makes.
+    let answered = |answer: &str| {
+        let own = machine.command("kind-down.sh", &[]);
+        let line = own.get_program().to_str().unwrap().to_owned();
+        let mut script = Command::new(found("script"));
+        script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        for (name, value) in own.get_envs() {
+            script.env(name, value.unwrap());
+        }
+        script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = script.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();
+        Ran::of(child.wait_with_output().unwrap())
+    };
+    let ran = answered("n\n");
+    assert!(ran.stdout.contains("observatory stays") && ran.code == Some(0), "{ran:?}");
+    assert!(!machine.calls().contains("delete"));
+    let ran = answered("y\n");
+    assert!(ran.stdout.contains("deleted") && ran.code == Some(0), "{ran:?}");
+    assert!(machine.calls().contains("kind delete cluster --name observatory\n"));
+
+    fs::write(machine.folder.path().join("state/cluster"), "").unwrap();
+    let ran = machine.run("kind-down.sh", &["--yes", "--json"]);
+    assert_eq!(ran.phases(), ["down done"], "{ran:?}");
+}
+
+#[test]
+fn an_image_is_loaded_only_where_there_is_a_cluster() {
+    let machine = Machine::new();
+    let ran = machine.run("kind-load.sh", &["--json"]);
+    assert_eq!((ran.code, ran.phases()), (Some(1), vec!["load failed".to_owned()]), "{ran:?}");
+    assert_eq!(ran.lines()[0]["fix"], "make it with kind-up");
+}

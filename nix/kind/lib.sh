@@ -1,0 +1,145 @@
+# shellcheck shell=bash
+# What kind-up, kind-load and kind-down share.
+#
+#   say PHASE STATE TEXT [FIX]   one line of progress: for people, or with --json for programs
+#
+# Lines for programs are on standard output, one JSON object each, and nothing else is there:
+#   {"phase": …, "state": …, "text": …}           state: started, done, skipped, failed
+#   … "fix": …                                    beside a failure: what to do about it
+#   … "pages": [{"name": …, "url": …}, …]         in the last line of kind-up
+# What the programs that are called have to say goes to standard error.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cluster=${OBSERVATORY_KIND_CLUSTER:-observatory}
+json=false
+# An image archive, or a program that writes one; without it Nix makes one.
+image=${OBSERVATORY_IMAGE:-}
+
+# A text as a JSON string.
+quoted() {
+  local text=$1
+  text=${text//\\/\\\\}
+  text=${text//\"/\\\"}
+  text=${text//$'\n'/\\n}
+  text=${text//$'\t'/\\t}
+  # Of what else controls a terminal nothing is worth telling.
+  text=${text//[$'\x01'-$'\x1f']/}
+  printf '"%s"' "$text"
+}
+
+say() {
+  local phase=$1 state=$2 text=$3 fix=${4:-}
+  if $json; then
+    printf '{"phase": %s, "state": %s, "text": %s' "$(quoted "$phase")" "$(quoted "$state")" "$(quoted "$text")"
+    [[ -z $fix ]] || printf ', "fix": %s' "$(quoted "$fix")"
+    printf '}\n'
+    return
+  fi
+  local sign
+  case $state in
+    started) sign='…' ;;
+    failed) sign='✗' ;;
+    skipped) sign='–' ;;
+    *) sign='✓' ;;
+  esac
+  printf '%s %s: %s\n' "$sign" "$phase" "$text" >&2
+  [[ -z $fix ]] || printf '  fix: %s\n' "$fix" >&2
+}
+
+fail() {
+  say "$1" failed "$2" "${3:-}"
+  exit 1
+}
+
+usage_error() {
+  echo "error: $1" >&2
+  exit 2
+}
+
+# Our cluster, whatever the current context of kubectl is.
+kubectl_() { kubectl --context "kind-$cluster" "$@"; }
+
+# How many prerequisites are missing: all are told, not only the first.
+missing=0
+
+lack() {
+  say prerequisites failed "$1" "$2"
+  missing=$((missing + 1))
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+need_program() {
+  has "$1" || lack "$1 is not on the PATH" "$2"
+}
+
+# What runs the node: Docker, or else Podman.
+need_containers() {
+  local runner
+  for runner in docker podman; do
+    if has "$runner"; then
+      [[ $runner == docker ]] || export KIND_EXPERIMENTAL_PROVIDER=podman
+      "$runner" info >/dev/null 2>&1 || lack "$runner does not answer" "start it (systemctl start $runner), or let yourself use it (usermod --append --groups $runner \$USER, and log in again)"
+      return
+    fi
+  done
+  lack "neither docker nor podman is on the PATH" "install one of them: https://docs.docker.com/engine/install/"
+}
+
+need_cluster_programs() {
+  need_containers
+  need_program kind "run this by nix run .#kind-up, which brings it, or see https://kind.sigs.k8s.io/docs/user/quick-start/#installation"
+  need_program kubectl "run this by nix run .#kind-up, which brings it, or see https://kubernetes.io/docs/tasks/tools/"
+}
+
+need_image_source() {
+  if [[ -n $image ]]; then
+    [[ -f $image ]] || lack "there is no image archive at $image" "name another with --image or OBSERVATORY_IMAGE, or none, to have it built"
+  else
+    need_program nix "install it (https://nixos.org/download/), or give an image archive with --image FILE"
+  fi
+}
+
+enough() {
+  ((missing == 0)) || exit 1
+}
+
+cluster_exists() {
+  kind get clusters 2>/dev/null | grep --quiet --line-regexp --fixed-strings "$cluster"
+}
+
+# Makes the image and brings it into the cluster, unless the one that is there is the same.
+load_image() {
+  local archive sha loaded
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  archive=$work/image.tar
+  if [[ -z $image ]]; then
+    say image started "building it with Nix"
+    nix build --extra-experimental-features "nix-command flakes" --out-link "$work/image" \
+      "$root#image-observatory" >&2 || fail image "Nix could not build the image" "see what it says above"
+    image=$work/image
+  fi
+  if [[ -x $image ]]; then
+    "$image" >"$archive" || fail image "$image wrote no image" "see what it says above"
+  else
+    archive=$image
+  fi
+  sha=$(sha256sum "$archive" | cut -d ' ' -f 1)
+  say image 'done' "sha256 $sha"
+
+  loaded=$(kubectl_ get namespace kube-system --output 'jsonpath={.metadata.annotations.observatory\.dev/image}' 2>/dev/null) || loaded=
+  if [[ $loaded == "$sha" ]]; then
+    say load skipped "the cluster has this image"
+    return
+  fi
+  say load started "into the node of $cluster"
+  kind load image-archive "$archive" --name "$cluster" >&2 || fail load "the image could not be loaded" "see what kind says above; is there room: df -h"
+  # Pods do not notice that a name has come to mean another image.
+  if kubectl_ --namespace observatory get statefulset pipeline >/dev/null 2>&1; then
+    kubectl_ --namespace observatory rollout restart deployment/gateway deployment/worker deployment/api statefulset/pipeline >&2
+  fi
+  # Kept with the node, which has the image as long as it is there.
+  kubectl_ annotate --overwrite namespace kube-system "observatory.dev/image=$sha" >&2
+  say load 'done' "loaded"
+}
