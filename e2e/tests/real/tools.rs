@@ -304,6 +304,16 @@ async fn dead_letters_are_shown_without_harm_and_go_back_to_where_they_came_from
     let table = world.tool(&["dlq", "list"]).stdout;
     assert!(table.contains(r"\x1b[2J") && !table.contains(['\u{1b}', '\u{7}']), "{table:?}");
     assert_eq!(dead_letters(&world, 2).len(), 2, "looking has taken some away");
+    // The API shows the same, and takes nothing away either.
+    let seen = api.get("/api/v1/deadletters/letters?reason=bad_json").unwrap();
+    assert_eq!((&seen["inQueue"], seen["letters"].as_array().unwrap().len()), (&2.into(), 1));
+    let letter = &seen["letters"][0];
+    assert_eq!(
+        (&letter["exchange"], &letter["routingKey"]),
+        (&"jobs".into(), &"job.created".into())
+    );
+    assert_eq!(letter["start"], r"\x1b[2J\x1b]0;owned\x07{");
+    assert_eq!(dead_letters(&world, 2).len(), 2, "looking has taken some away");
 
     let replayed = world.tool(&["dlq", "replay", "--reason", "unknown_type", "--output", "json"]);
     assert_eq!((replayed.code, &replayed.json()["replayed"]), (Some(0), &1.into()), "{replayed:?}");
