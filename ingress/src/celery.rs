@@ -38,7 +38,7 @@ mod recorded;
 #[cfg(test)]
 mod tests;
 
-use contracts::event::{EventId, JobId, Kind};
+use contracts::event::{EventId, JobId, Kind, MAX_NAME_BYTES};
 use contracts::{Micros, Reason, Rejection};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -57,7 +57,18 @@ pub enum Told {
     /// Something that says nothing of a task's state.
     Note(Note),
     /// A worker lives. So many of these come that none is kept.
-    Pulse(Micros),
+    Pulse(Pulse),
+}
+
+/// A sign of life of a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    pub worker: String,
+    /// Of its process.
+    pub pid: i64,
+    pub at: Micros,
+    /// It had nothing to do.
+    pub idle: bool,
 }
 
 /// An event that is archived, and nothing else.
@@ -69,6 +80,8 @@ pub struct Note {
     pub at: Micros,
     /// It in the form of an event of our contract, of a type that the contract does not have.
     pub body: Vec<u8>,
+    /// The worker that says by it that it has begun.
+    pub began: Option<Pulse>,
 }
 
 /// Reads one event. `source` names the broker, where there are several.
@@ -96,8 +109,11 @@ impl Reader<'_> {
     fn read(mut self) -> Result<Told, Rejection> {
         let name = self.text("type")?.to_owned();
         let at = self.at()?;
-        if name == "worker-heartbeat" {
-            return Ok(Told::Pulse(at));
+        let pulse = self.pulse(&name, at);
+        if let Some(pulse) = &pulse
+            && name == "worker-heartbeat"
+        {
+            return Ok(Told::Pulse(pulse.clone()));
         }
         let id = self.id(&name);
         let says = self.says(&name);
@@ -109,7 +125,8 @@ impl Reader<'_> {
                 ));
             }
             let worker = Uuid::new_v5(&CELERY, self.text("hostname")?.as_bytes());
-            return Ok(Told::Note(self.note(&name, id, worker, at)));
+            let note = self.note(&name, id, worker, at);
+            return Ok(Told::Note(Note { began: pulse, ..note }));
         };
         let job = task_id(&uuid);
         let Some(says) = says else { return Ok(Told::Note(self.note(&name, id, job, at))) };
@@ -176,7 +193,20 @@ impl Reader<'_> {
         let event_type = format!("celery.{name}");
         let payload = json!({ "id": job });
         let body = self.envelope(&event_type, id, job, at, &hostname, payload, None);
-        Note { id, job, at, body }
+        Note { id, job, at, body, began: None }
+    }
+
+    /// The sign of life that a heartbeat is, and the first of a worker.
+    fn pulse(&self, name: &str, at: Micros) -> Option<Pulse> {
+        if !["worker-heartbeat", "worker-online"].contains(&name) {
+            return None;
+        }
+        let worker = self.fields.get("hostname")?.as_str()?;
+        // What is longer is no name that a task can have been worked on under.
+        let named = (1..=MAX_NAME_BYTES).contains(&worker.len());
+        let pid = self.fields.get("pid")?.as_i64()?;
+        let idle = self.fields.get("active").and_then(Value::as_u64) == Some(0);
+        named.then(|| Pulse { worker: worker.to_owned(), pid, at, idle })
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are the fields of an envelope")]

@@ -20,12 +20,13 @@ use std::time::Duration;
 use contracts::Event;
 use contracts::event::{ErrorInfo, Kind, UNTOLD};
 use pipeline::fact::Fact;
+use pipeline::lives::Heard;
 use pipeline::name::Name;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::amqp::publisher::{Message, PublishError, Publisher};
 use crate::amqp::topology;
-use crate::celery::Note;
+use crate::celery::{Note, Pulse};
 
 /// Events that may be accepted and not durable. It bounds memory (at 256 KiB an event this is the
 /// worst case of 1.3 GB; at the usual 1 KiB, 5 MB), and is several ticks at full speed.
@@ -47,6 +48,14 @@ pub struct Submitted {
     pub execute: bool,
     /// It is archived, and nothing else: it decides nothing.
     pub note: bool,
+    /// The worker of Celery that says by it that it has begun.
+    pub began: Option<Heard>,
+}
+
+/// What a sign of life tells the dataflow.
+pub fn heard(pulse: &Pulse) -> Heard {
+    let Pulse { worker, pid, at, idle } = pulse;
+    Heard { worker: Name::new(worker), pid: *pid, at: at.0, idle: *idle }
 }
 
 impl Submitted {
@@ -62,6 +71,7 @@ impl Submitted {
             metadata: event.job.metadata.map(str::to_owned),
             execute,
             note: false,
+            began: None,
         }
     }
 
@@ -83,7 +93,8 @@ impl Submitted {
             expires_after: 0,
         };
         let body = note.body.clone();
-        Submitted { fact, body, error: None, metadata: None, execute: false, note: true }
+        let began = note.began.as_ref().map(heard);
+        Submitted { fact, body, error: None, metadata: None, execute: false, note: true, began }
     }
 }
 

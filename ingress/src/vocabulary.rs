@@ -5,7 +5,7 @@ use std::sync::Arc;
 use contracts::decode::MAX_BODY_BYTES;
 use contracts::{Event, Rejection};
 
-use crate::celery::{self, Keep, Note, Told};
+use crate::celery::{self, Keep, Note, Pulse, Told};
 use crate::cloudevents::{self, Mapping};
 
 /// The vocabulary of a queue or a stream.
@@ -26,7 +26,7 @@ pub enum Entry<'a> {
     /// Nothing that decides a job's state, and yet to be archived.
     Note(&'a Note),
     /// Nothing to keep, at a time: a worker lives.
-    Pulse(contracts::Micros),
+    Pulse(&'a Pulse),
 }
 
 impl Default for Vocabulary {
@@ -51,7 +51,7 @@ impl Vocabulary {
             Vocabulary::Celery(keep) => match celery::read(element, keep, None)? {
                 Told::Job(envelope) => Ok(take(Entry::Event(&contracts::decode(&envelope)?))),
                 Told::Note(note) => Ok(take(Entry::Note(&note))),
-                Told::Pulse(at) => Ok(take(Entry::Pulse(at))),
+                Told::Pulse(pulse) => Ok(take(Entry::Pulse(&pulse))),
             },
         }
     }

@@ -25,8 +25,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use contracts::{Micros, Reason};
 use ingress::ledger::Ledger;
 use ingress::submit::{Delivery, Receipt, Submitted};
-use pipeline::aside::{Aside, Heard};
-use pipeline::fact::{Answer, Fact, Input};
+use pipeline::aside::{Aside, Heard as HeardElsewhere};
+use pipeline::fact::{Answer, Fact, Input, Lost};
+use pipeline::lives::{Heard, Lives};
 use pipeline::rules::{Gauge, Order, Rule};
 use pipeline::seal::Sealed;
 use pipeline::worker::{Pipeline, Stopped};
@@ -57,6 +58,8 @@ const SECOND: Tick = 1_000_000;
 /// What the engine is told.
 pub(crate) enum Msg {
     Deliver(Delivery),
+    /// A worker of Celery was heard of.
+    Heard(Heard),
     /// A submission was refused.
     Rejected(Reason),
     Sealed(Sealed),
@@ -118,6 +121,10 @@ pub(crate) struct Engine {
     ledger: Ledger<Entry>,
     /// Deliveries of the next tick.
     open: Vec<Delivery>,
+    /// What is known of the workers of Celery. Nothing waits for it.
+    lives: Lives,
+    /// What was lost with them since the last tick.
+    lost: Vec<Lost>,
     /// Facts of the next tick that have been looked up.
     found: Vec<Answer>,
     /// Orders of the next tick.
@@ -157,6 +164,8 @@ impl Engine {
             store,
             ledger: Ledger::of_process(process),
             open: Vec::new(),
+            lives: Lives::default(),
+            lost: Vec::new(),
             found: Vec::new(),
             orders: rules.iter().cloned().map(|rule| (rule.into(), 1)).collect(),
             rules,
@@ -218,6 +227,7 @@ impl Engine {
     fn handle(&mut self, msg: Msg) {
         match msg {
             Msg::Deliver(delivery) => self.open.push(delivery),
+            Msg::Heard(heard) => self.lost.extend(self.lives.hear(&heard)),
             Msg::Rejected(reason) => self.reject(reason),
             Msg::Sealed(sealed) => self.sealed(sealed),
             Msg::Found(found) => self.found.extend(found),
@@ -282,17 +292,21 @@ impl Engine {
         for delivery in self.open.drain(..) {
             let mut fact = delivery.event.fact.clone();
             let note = delivery.event.note;
+            let lost = delivery.event.began.and_then(|heard| self.lives.hear(&heard));
+            inputs.extend(lost.map(Input::Lost));
             let late = fact.at < i64::try_from(tick.saturating_sub(ROW_RETENTION)).unwrap_or(0);
             let heard = if tells { heard(&delivery.event, late) } else { None };
             fact.seq = self.ledger.enter(tick, Entry { delivery, late });
             newest = newest.max(Some(fact.at));
-            asides.extend(
-                heard.map(|heard| Aside::Event(Box::new(Heard { fact: fact.clone(), ..heard }))),
-            );
+            asides.extend(heard.map(|heard| {
+                Aside::Event(Box::new(HeardElsewhere { fact: fact.clone(), ..heard }))
+            }));
             if !late && !note {
                 inputs.push(Input::Fact(fact));
             }
         }
+        // What they had begun has come in before.
+        inputs.extend(self.lost.drain(..).map(Input::Lost));
         if !self.orders.is_empty() {
             self.pipeline.orders(tick, std::mem::take(&mut self.orders))?;
         }
@@ -343,9 +357,9 @@ impl Engine {
 }
 
 /// What the process that writes is to know of an event beyond its fact, if that is anything.
-fn heard(event: &Submitted, late: bool) -> Option<Heard> {
+fn heard(event: &Submitted, late: bool) -> Option<HeardElsewhere> {
     let Submitted { fact, body, error, metadata, .. } = event;
-    (late || error.is_some() || metadata.is_some()).then(|| Heard {
+    (late || error.is_some() || metadata.is_some()).then(|| HeardElsewhere {
         fact: fact.clone(),
         body: body.clone(),
         error: error.clone(),
@@ -358,8 +372,9 @@ fn heard(event: &Submitted, late: bool) -> Option<Heard> {
 fn hear(aside: Aside, tick: Tick, foreign: &mut Foreign, commit: &mut Commit) {
     match aside {
         Aside::Event(heard) => {
-            let Heard { fact, body, error, metadata, late } = *heard;
-            let event = Submitted { fact, body, error, metadata, execute: false, note: false };
+            let HeardElsewhere { fact, body, error, metadata, late } = *heard;
+            let (execute, note, began) = (false, false, None);
+            let event = Submitted { fact, body, error, metadata, execute, note, began };
             commit.heard.extend(foreign.keep(Accepted { tick, event, late }));
         }
         Aside::Newest(at) => commit.newest = commit.newest.max(Some(at)),

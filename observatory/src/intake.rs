@@ -73,7 +73,7 @@ pub(crate) fn start(
     metrics::publisher(&metrics.registry, Arc::clone(publisher.counters()))?;
     let consume = |config: Config, vocabulary| {
         let prefetch = prefetch.unwrap_or(config.prefetch);
-        let (delivered, rejected) = (inbox.clone(), inbox.clone());
+        let (delivered, heard, rejected) = (inbox.clone(), inbox.clone(), inbox.clone());
         let dead_letters = metrics.dead_letters.clone();
         Events::start(
             Config { prefetch, ..config },
@@ -82,6 +82,7 @@ pub(crate) fn start(
             || Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX)),
             // Without an engine the process is about to end, and all of it comes again.
             move |delivery| drop(delivered.send(Msg::Deliver(delivery))),
+            move |sign| drop(heard.send(Msg::Heard(sign))),
             move |reason| {
                 dead_letters.with_label_values(&[reason.as_str()]).inc();
                 drop(rejected.send(Msg::Rejected(reason)));

@@ -15,6 +15,7 @@ use contracts::view::JobView;
 use contracts::{Event, JobId, Micros};
 use pipeline::Tick;
 use pipeline::fact::Fact;
+use pipeline::lives::{Heard, Lives};
 use pipeline::row::Row;
 use pipeline::summary::{Standing, Summary, UNKNOWN};
 use sinks::changes::inferred_error;
@@ -27,6 +28,7 @@ pub(crate) struct JobLines {
     /// Bytes written.
     length: u64,
     by_job: BTreeMap<JobId, Vec<Place>>,
+    lives: Lives,
     /// The first failure to write a body.
     failed: Option<io::Error>,
 }
@@ -60,6 +62,13 @@ impl Out {
     }
 }
 
+/// What something is concluded from that nobody tells.
+struct Silence {
+    /// When the stream ends.
+    now: Tick,
+    lives: Lives,
+}
+
 /// Where a body lies.
 #[derive(Clone, Copy)]
 struct Place {
@@ -77,6 +86,7 @@ impl JobLines {
             bodies: BufWriter::new(bodies),
             length: 0,
             by_job: BTreeMap::new(),
+            lives: Lives::default(),
             failed: None,
         })
     }
@@ -93,18 +103,24 @@ impl JobLines {
         self.failed = self.bodies.write_all(event.body).err();
     }
 
+    /// Takes in that a worker of Celery lives.
+    pub(crate) fn hear(&mut self, heard: &Heard) {
+        self.lives.hear(heard);
+    }
+
     /// Writes the lines.
     ///
     /// `now` is the time at which the stream ends, for what is concluded from silence.
     pub(crate) fn finish(self, now: Tick) -> anyhow::Result<()> {
-        let JobLines { out, bodies, by_job, failed, .. } = self;
+        let JobLines { out, bodies, by_job, lives, failed, .. } = self;
+        let silence = Silence { now, lives };
         failed.map_or(Ok(()), Err).context("cannot write to a temporary file")?;
         let bodies = bodies.into_inner().map_err(io::IntoInnerError::into_error);
         let mut bodies = bodies.context("cannot write to a temporary file")?;
         match out {
-            Out::Stream { stream, path } => write(by_job, now, &mut bodies, stream)
+            Out::Stream { stream, path } => write(by_job, &silence, &mut bodies, stream)
                 .with_context(|| format!("cannot write to {}", path.display())),
-            Out::File { beside, path } => write(by_job, now, &mut bodies, beside.as_file())
+            Out::File { beside, path } => write(by_job, &silence, &mut bodies, beside.as_file())
                 .and_then(|()| Ok(beside.persist(&path).map(drop)?))
                 .with_context(|| format!("cannot write to {}", path.display())),
         }
@@ -113,14 +129,14 @@ impl JobLines {
 
 fn write(
     by_job: BTreeMap<JobId, Vec<Place>>,
-    now: Tick,
+    silence: &Silence,
     bodies: &mut File,
     lines: impl Write,
 ) -> anyhow::Result<()> {
     let mut lines = BufWriter::new(lines);
     for (job, places) in by_job {
         let found = places.into_iter().map(|place| read(bodies, place));
-        if let Some(view) = view(job, now, &found.collect::<Result<Vec<_>, _>>()?) {
+        if let Some(view) = view(job, silence, &found.collect::<Result<Vec<_>, _>>()?) {
             serde_json::to_writer(&mut lines, &view)?;
             lines.write_all(b"\n")?;
         }
@@ -136,7 +152,7 @@ fn read(file: &mut File, place: Place) -> io::Result<Vec<u8>> {
 }
 
 /// The job that these events, all about it, come to.
-fn view(job: JobId, now: Tick, bodies: &[Vec<u8>]) -> Option<JobView> {
+fn view(job: JobId, silence: &Silence, bodies: &[Vec<u8>]) -> Option<JobView> {
     let events: Vec<Event<'_>> =
         bodies.iter().filter_map(|body| contracts::decode(body).ok()).collect();
     let facts: Vec<Fact> = events.iter().map(|event| Fact::of(event, 0)).collect();
@@ -144,7 +160,10 @@ fn view(job: JobId, now: Tick, bodies: &[Vec<u8>]) -> Option<JobView> {
     for fact in &facts {
         summary.join(&Summary::of(fact));
     }
-    if let Some(concluded) = summary.expired(job, now) {
+    let Silence { now, lives } = silence;
+    let lost = summary.begun().and_then(|(worker, at)| lives.lost_at(worker, at));
+    let lost = lost.and_then(|began| summary.lost(job, began));
+    for concluded in summary.expired(job, *now).into_iter().chain(lost) {
         summary.join(&Summary::of(&concluded));
     }
     // The greater body breaks a tie between contents of one event id.

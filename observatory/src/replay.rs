@@ -18,12 +18,14 @@ use anyhow::bail;
 use clap::ValueEnum;
 use contracts::{EventId, Micros, Reason, Snapshot};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ingress::celery::Keep;
+use ingress::celery::{Keep, Note};
 use ingress::recorded::{self, Batch, Recorded, Rejected};
+use ingress::submit::heard;
 use ingress::vocabulary::{Entry, Vocabulary};
 use pipeline::Tick;
 use pipeline::dataflow::Config;
 use pipeline::fact::{Fact, Input};
+use pipeline::lives::{Heard, Lives};
 use pipeline::reading::Reading;
 use pipeline::rules::Rule;
 use pipeline::seal::Sealed;
@@ -85,6 +87,8 @@ enum Format {
 /// What a line comes to.
 enum Item {
     Fact(Fact),
+    /// A worker of Celery lives.
+    Heard(Heard),
     /// Nothing but the time at which something happened, µs since the epoch.
     Time(i64),
 }
@@ -93,6 +97,7 @@ impl Item {
     fn at(&self) -> i64 {
         match self {
             Item::Fact(fact) => fact.at,
+            Item::Heard(heard) => heard.at,
             Item::Time(at) => *at,
         }
     }
@@ -115,12 +120,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let lines = Arc::new(Mutex::new(lines));
     let decoding = Arc::clone(&lines);
     let stream = recorded::open_as(&args.file, format, move |read| {
-        let event = match read {
-            Entry::Event(event) => event,
-            Entry::Note(note) => return Some(Item::Time(note.at.0)),
-            Entry::Pulse(at) => return Some(Item::Time(at.0)),
-        };
         let mut lines = decoding.lock().unwrap_or_else(PoisonError::into_inner);
+        let pulse = match read {
+            Entry::Event(_) => None,
+            Entry::Note(Note { began: Some(pulse), .. }) | Entry::Pulse(pulse) => Some(pulse),
+            Entry::Note(note) => return Some(Item::Time(note.at.0)),
+        };
+        if let Some(pulse) = pulse {
+            let heard = heard(pulse);
+            if let Some(lines) = &mut *lines {
+                lines.hear(&heard);
+            }
+            return Some(Item::Heard(heard));
+        }
+        let Entry::Event(event) = read else { return None };
         if let Some(lines) = &mut *lines {
             lines.take(event);
         }
@@ -153,6 +166,9 @@ struct Replay {
     judges: bool,
     rejected: BTreeMap<Reason, u64>,
     n_facts: u64,
+    /// What was heard of the workers of Celery: what was lost with them is told at the end, when all
+    /// of it is known.
+    lives: Lives,
 }
 
 impl Replay {
@@ -170,6 +186,7 @@ impl Replay {
             judges,
             rejected: BTreeMap::new(),
             n_facts: 0,
+            lives: Lives::default(),
         })
     }
 
@@ -199,7 +216,7 @@ impl Replay {
         }
         unsorted.sort_by_key(|item| match item {
             Item::Fact(fact) => (fact.at, fact.event),
-            Item::Time(at) => (*at, EventId::nil()),
+            Item::Heard(_) | Item::Time(_) => (item.at(), EventId::nil()),
         });
         unsorted.into_iter().try_for_each(|item| self.take(item))
     }
@@ -216,8 +233,12 @@ impl Replay {
             self.pipeline
                 .orders(clock, rules.into_iter().map(|rule| (rule.into(), 1)).collect())?;
         }
-        if let Item::Fact(fact) = item {
-            self.open.push(Input::Fact(fact));
+        match item {
+            Item::Fact(fact) => self.open.push(Input::Fact(fact)),
+            Item::Heard(heard) => {
+                self.lives.hear(&heard);
+            }
+            Item::Time(_) => {}
         }
         Ok(())
     }
@@ -253,6 +274,7 @@ impl Replay {
     /// Closes the last tick, and gives the snapshot at it.
     fn finish(mut self) -> anyhow::Result<Snapshot> {
         let clock = self.clock;
+        self.open.extend(self.lives.lost().into_iter().map(Input::Lost));
         self.pipeline.tick(clock, std::mem::take(&mut self.open))?;
         loop {
             let sealed = self.pipeline.sealed()?;

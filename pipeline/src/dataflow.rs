@@ -19,7 +19,7 @@ use timely::dataflow::operators::vec::{Input as _, Map};
 use timely::worker::Worker;
 
 use crate::aside::Aside;
-use crate::fact::{Fact, Input, Record};
+use crate::fact::{Fact, Input, Lost, Record};
 use crate::grid::on_grid;
 use crate::job_state::{Jobs, job_states};
 use crate::observed::Observed;
@@ -98,6 +98,8 @@ pub struct Graph {
     lower: Tick,
     /// There is no other worker.
     alone: bool,
+    /// Workers of the dataflow.
+    peers: u64,
     /// Fed at the time of `facts`, and not sent.
     unsent: Vec<Input>,
     unsent_asides: Vec<(Aside, Tick, ())>,
@@ -119,6 +121,7 @@ impl Graph {
     /// Builds the graph on `worker`; all workers of a cluster must build the same.
     pub fn build(worker: &mut Worker, config: &Config) -> Graph {
         let alone = worker.peers() == 1;
+        let peers = worker.peers() as u64;
         worker.dataflow_named("Observatory", |scope| {
             let (facts, inputs) = scope.new_input();
             let (kept_handle, kept) = scope.new_input();
@@ -166,6 +169,7 @@ impl Graph {
                 sealing: seal.build(config.cluster),
                 lower: 0,
                 alone,
+                peers,
                 unsent: Vec::new(),
                 unsent_asides: Vec::new(),
             }
@@ -187,6 +191,13 @@ impl Graph {
         if self.alone {
             self.facts.send_batch(&mut inputs);
         } else {
+            let lost = inputs.iter().filter_map(|input| match input {
+                Input::Lost(lost) => Some(*lost),
+                _ => None,
+            });
+            let peers = self.peers;
+            let others = lost.flat_map(|lost| (1..peers).map(move |to| Lost { to, ..lost }));
+            self.unsent.extend(others.map(Input::Lost));
             self.unsent.append(&mut inputs);
         }
     }

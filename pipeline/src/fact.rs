@@ -109,15 +109,31 @@ pub enum Input {
     Stored(Box<Record>),
     /// A fact of a job that was not in memory, again.
     Answer(Box<Answer>),
+    /// A worker of Celery has begun anew. Every worker of the dataflow is told.
+    Lost(Lost),
+}
+
+/// What a worker of Celery had begun in a time, and not told the end of, is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    pub worker: Name,
+    /// When it last said that it had nothing to do, µs since the epoch: what it had begun before has
+    /// ended, without a word.
+    pub idle: i64,
+    /// When it began anew, µs since the epoch.
+    pub began: i64,
+    /// Which worker of the dataflow this is for; set by who feeds it.
+    pub to: u64,
 }
 
 impl Input {
-    /// The job that this is about.
+    /// The job that this is about; none that there is, where it is about none.
     pub fn job(&self) -> JobId {
         match self {
             Input::Fact(fact) => fact.job,
             Input::Stored(record) => record.job,
             Input::Answer(answer) => answer.fact.job,
+            Input::Lost(_) => JobId::nil(),
         }
     }
 }

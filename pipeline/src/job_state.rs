@@ -22,7 +22,9 @@
 //!    both sides of it is untouched.
 //! 5. A job of Celery that expires before anybody takes it is cancelled, by an inference; whether it
 //!    has expired depends on its facts and the tick, not on the order in which they came.
-//! 6. When the input closes, time stops: no timer fires.
+//! 6. A job of Celery whose worker began anew before it told the end has failed, by an inference; who
+//!    feeds says when.
+//! 7. When the input closes, time stops: no timer fires.
 //!
 //! # Cost
 //!
@@ -32,7 +34,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use contracts::event::{JobId, Kind, UNTOLD};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Capability;
@@ -41,8 +43,9 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::{StreamVec, operators::InputCapability};
 
 use crate::Tick;
-use crate::fact::{Answer, Fact, Input, Record};
+use crate::fact::{Answer, Fact, Input, Lost, Record};
 use crate::job_table::{Entry, Index, JobTable};
+use crate::name::Name;
 use crate::retention::Retention;
 use crate::row::{Change, Changes, Row};
 use crate::summary::{Summary, UNKNOWN};
@@ -102,6 +105,8 @@ struct JobStates {
     /// Jobs that may expire, by when: to the µs, so that what has expired at a tick does not depend on
     /// when it was told.
     expiries: BTreeMap<Tick, Vec<JobId>>,
+    /// The jobs of Celery that each worker has begun and not ended, as far as is reported.
+    begun: HashMap<Name, HashSet<JobId>>,
     /// The jobs touched in the tick at hand, each with its row before.
     touched: Vec<(Index, Option<Row>)>,
     /// Rows that a record read back takes out of the totals, for jobs already here.
@@ -120,6 +125,7 @@ impl JobStates {
             table: JobTable::new(),
             wheel: Wheel::default(),
             expiries: BTreeMap::new(),
+            begun: HashMap::new(),
             touched: Vec::new(),
             recalled: Vec::new(),
             lookups: Vec::new(),
@@ -146,6 +152,7 @@ impl JobStates {
                     Input::Fact(fact) => self.learn(tick, fact, found),
                     Input::Stored(record) => self.recall(tick, *record),
                     Input::Answer(answer) => self.answered(tick, *answer),
+                    Input::Lost(lost) => self.lose(tick, &lost),
                 }
             }
             if n < AHEAD {
@@ -175,6 +182,7 @@ impl JobStates {
         };
         let entry = self.table.get_mut(index);
         let old = (!entry.touched).then(|| row(entry));
+        let before = entry.summary.begun();
         if entry.summary.join(&Summary::of(&fact)) {
             entry.tick = tick;
             entry.abandoned_at = 0;
@@ -184,7 +192,60 @@ impl JobStates {
                 self.touched.push((index, Some(old)));
             }
             if entry.summary.is_untold() {
+                self.moved(fact.job, before, index);
                 self.expire(tick, index);
+            }
+        }
+    }
+
+    /// Notes where a job is begun, if that has changed.
+    fn moved(&mut self, job: JobId, before: Option<(Name, i64)>, index: Index) {
+        let now = self.table.get(index).summary.begun();
+        let [before, now] = [before, now].map(|begun| begun.map(|(worker, _)| worker));
+        if before == now {
+            return;
+        }
+        if let Some(worker) = before {
+            self.ended(job, worker);
+        }
+        if let Some(worker) = now {
+            self.begun.entry(worker).or_default().insert(job);
+        }
+    }
+
+    fn ended(&mut self, job: JobId, worker: Name) {
+        if let Some(jobs) = self.begun.get_mut(&worker) {
+            jobs.remove(&job);
+            if jobs.is_empty() {
+                self.begun.remove(&worker);
+            }
+        }
+    }
+
+    /// Fails what a worker had begun, and can no longer tell the end of.
+    fn lose(&mut self, tick: Tick, Lost { worker, idle, began, .. }: &Lost) {
+        let jobs: Vec<JobId> = self.begun.get(worker).into_iter().flatten().copied().collect();
+        for job in jobs {
+            let Some(index) = self.find(job) else { continue };
+            let entry = self.table.get(index);
+            let of_that_life = entry.summary.begun().filter(|(_, at)| at > idle && at < began);
+            if let Some(fact) = of_that_life.and_then(|_| entry.summary.lost(entry.job, *began)) {
+                self.conclude(tick, index, &fact);
+            }
+        }
+    }
+
+    /// Joins what is concluded of a job, unless it is known.
+    fn conclude(&mut self, tick: Tick, index: Index, fact: &Fact) {
+        let entry = self.table.get_mut(index);
+        let old = (!entry.touched).then(|| row(entry));
+        if entry.summary.join(&Summary::of(fact)) {
+            entry.tick = tick;
+            entry.abandoned_at = 0;
+            entry.unsaved = true;
+            if let Some(old) = old {
+                entry.touched = true;
+                self.touched.push((index, Some(old)));
             }
         }
     }
@@ -196,14 +257,7 @@ impl JobStates {
         let Some(fact) = entry.summary.expired(entry.job, tick) else {
             return self.expiries.entry(due).or_default().push(entry.job);
         };
-        if !entry.touched {
-            entry.touched = true;
-            self.touched.push((index, Some(row(entry))));
-        }
-        entry.summary.join(&Summary::of(&fact));
-        entry.tick = tick;
-        entry.abandoned_at = 0;
-        entry.unsaved = true;
+        self.conclude(tick, index, &fact);
     }
 
     /// The next tick at which a timer is due.
@@ -233,7 +287,10 @@ impl JobStates {
     /// Adds a job that its first fact has made.
     fn begin(&mut self, tick: Tick, fact: &Fact) {
         let index = self.insert(tick, fact.job, Summary::of(fact));
-        self.expire(tick, index);
+        if fact.attempt == UNTOLD {
+            self.moved(fact.job, None, index);
+            self.expire(tick, index);
+        }
         if let Some(retention) = &self.retention {
             self.wheel.enter(Wheel::slot(tick + retention.retire_after), fact.job);
         }
@@ -273,6 +330,10 @@ impl JobStates {
             // Not while it is read: what that tick seals is not written.
             self.expiries.entry(due.max(tick + 1)).or_default().push(record.job);
         }
+        if entry.summary.is_untold() {
+            self.moved(record.job, None, index);
+        }
+        let entry = self.table.get_mut(index);
         // Read back at a restart, it is just what the store has.
         entry.unsaved = retired;
         if let Some(retention) = &self.retention {
@@ -368,6 +429,9 @@ impl JobStates {
         // Only now: a removal moves entries, and the indices above must hold.
         for job in retired {
             if let Some(index) = self.find(job) {
+                if let Some((worker, _)) = self.table.get(index).summary.begun() {
+                    self.ended(job, worker);
+                }
                 self.table.remove(index);
                 self.retired_lately.add(tick, job);
             }
@@ -424,7 +488,11 @@ pub fn job_states<'s>(
     keep_records: bool,
 ) -> Jobs<'s> {
     let mut builder = OperatorBuilder::new("JobStates".to_owned(), inputs.scope());
-    let mut input = builder.new_input(inputs, Exchange::new(|input: &Input| route(input.job())));
+    let exchange = Exchange::new(|input: &Input| match input {
+        Input::Lost(lost) => lost.to,
+        input => route(input.job()),
+    });
+    let mut input = builder.new_input(inputs, exchange);
     let (changes, change_stream) = builder.new_output();
     let (records, record_stream) = builder.new_output();
     let (lookups, lookup_stream) = builder.new_output();

@@ -8,6 +8,7 @@ pub mod fact;
 pub mod grid;
 pub mod job_state;
 mod job_table;
+pub mod lives;
 pub mod name;
 pub mod observed;
 pub mod reading;

@@ -237,6 +237,31 @@ impl Summary {
         })
     }
 
+    /// The worker of Celery that has begun the job, and when, if nothing was reported since.
+    pub fn begun(&self) -> Option<(Name, i64)> {
+        self.untold()?.begun().map(|(worker, top)| (worker, top.at))
+    }
+
+    /// What is concluded of a job that its worker has begun, and that began anew at `at` without
+    /// having told the end: that it is lost.
+    pub fn lost(&self, job: JobId, at: i64) -> Option<Fact> {
+        let (_, top) = self.untold()?.begun()?;
+        Some(Fact {
+            job,
+            event: inference_id(top.event, Kind::Failed),
+            at,
+            created_at: top.at,
+            seq: 0,
+            job_type: Name::NONE,
+            queue: Name::NONE,
+            worker: Name::NONE,
+            attempt: UNTOLD,
+            kind: Kind::Failed,
+            inferred: true,
+            expires_after: 0,
+        })
+    }
+
     /// When it is to be looked at whether the job has expired.
     pub(crate) fn expiry(&self) -> Option<Tick> {
         let expires = self.expires().filter(|_| self.top.kind == Kind::Created);

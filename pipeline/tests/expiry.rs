@@ -1,4 +1,5 @@
-//! Jobs of Celery that expire before anybody takes them: nobody tells, so it is concluded.
+//! Jobs of Celery that expire before anybody takes them, or are lost with their worker: nobody tells,
+//! so it is concluded.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
@@ -7,7 +8,8 @@ mod support;
 use contracts::event::{Kind, State, UNTOLD};
 use pipeline::Tick;
 use pipeline::dataflow::Config;
-use pipeline::fact::{Fact, Input};
+use pipeline::fact::{Fact, Input, Lost};
+use pipeline::name::Name;
 use pipeline::row::Row;
 use pipeline::seal::Sealed;
 use pipeline::summary::Summary;
@@ -146,6 +148,47 @@ fn what_a_restart_finds_expires_at_the_next_tick_and_not_while_it_is_read() {
     assert_eq!((read.len(), graph.state()), (0, State::Pending));
     assert_eq!(graph.facts(at(61), &[]).len(), 1);
     assert_eq!(graph.state(), State::Cancelled);
+}
+
+/// A start at the worker, so many seconds after [`BASE`].
+fn begun(event: u128, seconds: i64) -> Fact {
+    Fact { worker: Name::new("w1@a"), ..told(event, Kind::Executed, seconds) }
+}
+
+/// The worker has begun anew at a second after [`BASE`], and had nothing to do at another.
+fn lost(idle: i64, began: i64) -> Input {
+    let [idle, began] = [idle, began].map(|seconds| BASE + seconds * SECOND);
+    Input::Lost(Lost { worker: Name::new("w1@a"), idle, began, to: 0 })
+}
+
+#[test]
+fn what_a_worker_had_begun_is_lost_when_it_begins_anew() {
+    let mut graph = Graph::new();
+    graph.facts(at(0), &[begun(1, 1)]);
+    let records = graph.tick(at(5), vec![lost(0, 5)]);
+    assert_eq!(graph.state(), State::Failed);
+    let row = Row::of(begun(1, 1).job, &records[0].0, false);
+    assert_eq!((row.finished, row.inferred), (BASE + 5 * SECOND, true));
+    // Celery delivers it once more, if it was not acknowledged.
+    graph.facts(at(6), &[begun(2, 6)]);
+    assert_eq!(graph.state(), State::Executing);
+    graph.tick(at(7), vec![lost(0, 5)]);
+    assert_eq!(graph.state(), State::Executing, "that was another life");
+    graph.facts(at(8), &[told(3, Kind::Completed, 8)]);
+    assert_eq!(graph.state(), State::Completed);
+    graph.tick(at(9), vec![lost(0, 9)]);
+    assert_eq!(graph.state(), State::Completed);
+}
+
+#[test]
+fn what_had_ended_without_a_word_is_not_lost_nor_what_is_elsewhere() {
+    let mut graph = Graph::new();
+    graph.facts(at(0), &[begun(1, 1)]);
+    graph.tick(at(5), vec![lost(2, 5)]);
+    assert_eq!(graph.state(), State::Executing);
+    graph.facts(at(6), &[Fact { worker: Name::new("w2@b"), ..begun(2, 6) }]);
+    graph.tick(at(9), vec![lost(0, 9)]);
+    assert_eq!(graph.state(), State::Executing);
 }
 
 proptest! {

@@ -43,6 +43,9 @@ pub fn inferred_error(kind: Kind) -> Option<&'static str> {
         Kind::Cancelled => Some(
             r#"{"kind":"Expired","message":"no worker is known to have taken it before it expired"}"#,
         ),
+        Kind::Failed => Some(
+            r#"{"kind":"WorkerLost","message":"its worker began anew without having told how it ended"}"#,
+        ),
         _ => None,
     }
 }

@@ -481,6 +481,7 @@ impl Taken {
             publisher.clone(),
             || NOW,
             move |delivery| deliveries.lock().unwrap().push(delivery),
+            |_| {},
             move |reason| *rejected.lock().unwrap().entry(reason).or_default() += 1,
         );
         is(events.state(), State::Connected).await;

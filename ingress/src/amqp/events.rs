@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::{Micros, Reason, Rejection};
+use pipeline::lives::Heard;
 use tokio::sync::watch;
 
 use super::cloud_event;
@@ -24,7 +25,7 @@ use super::consumer::{self, Consumer, Raw, Settle, Status};
 use super::dead_letter::{DeadLetter, DeadLetters};
 use super::publisher::Publisher;
 use crate::ahead::{in_time, time_in_time};
-use crate::submit::{Delivery, Receipt, Submitted};
+use crate::submit::{self, Delivery, Receipt, Submitted};
 use crate::vocabulary::{Entry, Vocabulary};
 
 /// What takes place of the events of a queue.
@@ -35,8 +36,8 @@ pub struct Events {
 impl Events {
     /// Consumes the queue of `config`, whose bodies are of `vocabulary`, and hands events to
     /// `deliver`, which must not block. What
-    /// is rejected goes out through `publisher` and is then told to `reject`. Must be called within
-    /// a tokio runtime.
+    /// is rejected goes out through `publisher` and is then told to `reject`; signs of life of workers
+    /// are told to `hear`. Must be called within a tokio runtime.
     #[must_use]
     pub fn start(
         config: consumer::Config,
@@ -44,11 +45,12 @@ impl Events {
         publisher: Publisher,
         clock: impl Fn() -> Micros + Send + 'static,
         mut deliver: impl FnMut(Delivery) + Send + 'static,
+        mut hear: impl FnMut(Heard) + Send + 'static,
         reject: impl Fn(Reason) + Send + Sync + 'static,
     ) -> Events {
         let dead_letters = DeadLetters::start(publisher, reject);
         let consumer = Consumer::start(config, move |raw, settle| {
-            take(&raw, settle, &vocabulary, clock(), &mut deliver, &dead_letters);
+            take(&raw, settle, &vocabulary, clock(), &mut deliver, &mut hear, &dead_letters);
         });
         Events { consumer }
     }
@@ -83,6 +85,7 @@ fn take(
     vocabulary: &Vocabulary,
     now: Micros,
     deliver: &mut impl FnMut(Delivery),
+    hear: &mut impl FnMut(Heard),
     dead_letters: &DeadLetters,
 ) {
     let session = settle.session();
@@ -98,7 +101,11 @@ fn take(
     for (element, receipt) in elements.into_iter().zip(receipts) {
         match element {
             Element::Good(event) => deliver(Delivery { event: *event, receipt }),
-            Element::Nothing => receipt.settle(),
+            Element::Pulse(heard) => {
+                // The next comes in seconds, if this one is lost.
+                hear(heard);
+                receipt.settle();
+            }
             Element::Bad(body, rejection) => {
                 let session = session.clone();
                 dead_letters.send(DeadLetter::new(raw, body, &rejection, receipt, session));
@@ -112,7 +119,7 @@ fn take(
 enum Element<'a> {
     Good(Box<Submitted>),
     /// There is nothing to keep.
-    Nothing,
+    Pulse(Heard),
     Bad(&'a [u8], Rejection),
 }
 
@@ -131,16 +138,17 @@ fn elements<'a>(body: &'a [u8], vocabulary: &Vocabulary, now: Micros) -> Vec<Ele
     };
     let judge = |entry: Entry<'_>| match entry {
         Entry::Event(event) => {
-            in_time(event, now).map(|()| Some(Box::new(Submitted::of(event, false))))
+            in_time(event, now).map(|()| Element::Good(Box::new(Submitted::of(event, false))))
         }
         Entry::Note(note) => {
-            time_in_time(note.at, now).map(|()| Some(Box::new(Submitted::note(note))))
+            time_in_time(note.at, now).map(|()| Element::Good(Box::new(Submitted::note(note))))
         }
-        Entry::Pulse(_) => Ok(None),
+        Entry::Pulse(pulse) => {
+            time_in_time(pulse.at, now).map(|()| Element::Pulse(submit::heard(pulse)))
+        }
     };
     let element = |&element: &&'a [u8]| match vocabulary.read(element, judge).flatten() {
-        Ok(Some(event)) => Element::Good(event),
-        Ok(None) => Element::Nothing,
+        Ok(good) => good,
         Err(bad) => Element::Bad(element, bad),
     };
     batch.elements().iter().map(element).collect()
@@ -169,7 +177,7 @@ mod tests {
     /// For each element its reason and bytes, or none if it is good.
     fn judged(body: &[u8]) -> Vec<Option<(Reason, Vec<u8>)>> {
         let judged = |element| match element {
-            Element::Good(_) | Element::Nothing => None,
+            Element::Good(_) | Element::Pulse(_) => None,
             Element::Bad(body, rejection) => Some((rejection.reason, body.to_vec())),
         };
         elements(body, &Vocabulary::default(), NOW).into_iter().map(judged).collect()
@@ -226,12 +234,12 @@ mod tests {
         let kinds = kinds.iter().map(|element| match element {
             Element::Good(event) if event.note => "note".to_owned(),
             Element::Good(event) => event.fact.kind.to_string(),
-            Element::Nothing => "nothing".to_owned(),
+            Element::Pulse(_) => "pulse".to_owned(),
             Element::Bad(_, rejection) => rejection.reason.to_string(),
         });
         assert_eq!(
             kinds.collect::<Vec<_>>(),
-            ["job.executed", "note", "nothing", "bad_time", "schema"]
+            ["job.executed", "note", "pulse", "bad_time", "schema"]
         );
     }
 

@@ -54,7 +54,9 @@ fn readings(body: &str) -> String {
         let line = match read(element, &Keep::default(), None) {
             Ok(Told::Job(envelope)) => reading(&decode(&envelope).unwrap()),
             Ok(Told::Note(Note { at, .. })) => format!("note at {at}"),
-            Ok(Told::Pulse(at)) => format!("pulse at {at}"),
+            Ok(Told::Pulse(Pulse { worker, pid, at, idle })) => {
+                format!("{worker} {pid} lives at {at}, idle {idle}")
+            }
             Err(rejection) => rejection.to_string(),
         };
         lines += &(line + "\n");

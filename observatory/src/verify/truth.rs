@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use contracts::event::UNTOLD;
+use contracts::event::{Kind, UNTOLD};
 use contracts::{Event, JobId, Reason, decode};
 use ingress::submit::Submitted;
 use pipeline::Tick;
@@ -69,7 +69,11 @@ impl Known {
     /// The same with what was concluded of the job since nothing was heard, which is in its row only.
     pub(super) fn concluded(mut self, job: JobId, row: &[u8]) -> Known {
         let Ok(found) = Summary::decode(row) else { return self };
-        if let Some(fact) = self.summary.expired(job, Tick::MAX)
+        let concluded = match found.top.kind {
+            Kind::Failed => self.summary.lost(job, found.top.at),
+            _ => self.summary.expired(job, Tick::MAX),
+        };
+        if let Some(fact) = concluded
             && found.top.inferred()
         {
             self.summary.join(&Summary::of(&fact));

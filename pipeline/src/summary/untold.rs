@@ -20,6 +20,8 @@
 //!
 //! For a job that ran once some 400 bytes; jobs whose events tell the attempt have none of it.
 
+use std::cmp::Reverse;
+
 use contracts::event::{EventId, Kind};
 use contracts::retries::Retries;
 use serde::{Deserialize, Serialize};
@@ -68,7 +70,8 @@ impl Claim {
     }
 }
 
-/// What we concluded, since nothing was heard: that about the later event wins.
+/// What we concluded, since nothing was heard: that about the later event wins, and of the same
+/// conclusion the earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Inference {
     /// When that occurred which it overrules.
@@ -76,7 +79,7 @@ struct Inference {
     /// Follows from what it overrules, and from `kind`.
     event: EventId,
     kind: Kind,
-    at: i64,
+    at: Reverse<i64>,
 }
 
 /// All that is known of such a job.
@@ -103,7 +106,7 @@ impl Untold {
         known.queue = Claim::of(fact, fact.queue);
         if fact.inferred {
             let Fact { at, event, kind, created_at: over, .. } = *fact;
-            known.inference = Some(Inference { over, event, kind, at });
+            known.inference = Some(Inference { over, event, kind, at: Reverse(at) });
             return known;
         }
         if let Some(expires) = fact.expires() {
@@ -183,16 +186,7 @@ impl Untold {
 
     /// What those facts come to that do not tell the attempt.
     fn decided(&self) -> Option<Summary> {
-        let reported = self.latest.iter().map(|latest| (self.standing(latest), latest)).max_by(
-            |(a, one), (b, other)| {
-                let rank = |at, kind| self.retries.rank(kind, at);
-                (a.attempt, rank(one.at, one.kind), a).cmp(&(
-                    b.attempt,
-                    rank(other.at, other.kind),
-                    b,
-                ))
-            },
-        );
+        let reported = self.reported();
         let inferred = self.inference.filter(|inference| {
             let Inference { over, event, kind, .. } = *inference;
             let overrules =
@@ -201,7 +195,7 @@ impl Untold {
         });
         let attempt_at = reported.map_or(1, |(top, _)| top.attempt);
         let (top, by) = match (inferred, reported) {
-            (Some(Inference { at, event, kind, .. }), by) => {
+            (Some(Inference { at: Reverse(at), event, kind, .. }), by) => {
                 let precedence = kind.rank();
                 (Standing { attempt: attempt_at, precedence, at, event, kind }, by)
             }
@@ -220,6 +214,20 @@ impl Untold {
             lagging: 0,
             rest: Rest::default(),
         })
+    }
+
+    /// The fact that decides, as far as is reported.
+    fn reported(&self) -> Option<(Standing, &Latest)> {
+        self.latest.iter().map(|latest| (self.standing(latest), latest)).max_by(
+            |(a, one), (b, other)| {
+                let rank = |at, kind| self.retries.rank(kind, at);
+                (a.attempt, rank(one.at, one.kind), a).cmp(&(
+                    b.attempt,
+                    rank(other.at, other.kind),
+                    b,
+                ))
+            },
+        )
     }
 
     fn of_kind(&self, kind: Kind) -> Option<&Latest> {
@@ -252,6 +260,12 @@ impl Untold {
             last.join(Claim { at: *at, name: *worker });
         }
         last.name
+    }
+
+    /// Where, when and by which event the job was begun, if that decides as far as is reported.
+    pub(super) fn begun(&self) -> Option<(Name, Standing)> {
+        let (top, by) = self.reported()?;
+        (top.kind == Kind::Executed && !by.worker.is_none()).then_some((by.worker, top))
     }
 
     /// When the job is no longer to be begun, as its last sender had it.
@@ -317,7 +331,7 @@ impl Untold {
         bytes.push(u8::from(self.inference.is_some()));
         if let Some(Inference { over, event, kind, at }) = &self.inference {
             bytes.extend(over.to_be_bytes());
-            bytes.extend(at.to_be_bytes());
+            bytes.extend(at.0.to_be_bytes());
             bytes.extend(event.as_bytes());
             bytes.push(*kind as u8);
         }
@@ -357,7 +371,7 @@ impl Untold {
         known.queue = Claim { at: rest.time()?, name: rest.name()? };
         known.expires = (rest.time()?, rest.time()?);
         if rest.flag()? {
-            let (over, at) = (rest.time()?, rest.time()?);
+            let (over, at) = (rest.time()?, Reverse(rest.time()?));
             let (event, kind) = (rest.event()?, rest.kind()?);
             known.inference = Some(Inference { over, event, kind, at });
         }
