@@ -1,10 +1,6 @@
 //! Rules as nobody would write them: good ones, of which anything is changed, are read or refused with
 //! a place, and never bring anything down.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
-#[path = "support/mod.rs"]
-#[allow(dead_code, reason = "not everyone needs all of it")]
 mod support;
 
 use pipeline::rules::{self, Error, Expr};
