@@ -270,7 +270,7 @@ struct Api {
     /// Held by who looks at dead letters.
     letters: tokio::sync::Mutex<()>,
     /// Held by who tries rules: a back-test takes a core.
-    backtest: tokio::sync::Semaphore,
+    backtest: Arc<tokio::sync::Semaphore>,
 }
 
 impl Api {
@@ -286,7 +286,7 @@ impl Api {
             stream,
             guard,
             letters: tokio::sync::Mutex::default(),
-            backtest: tokio::sync::Semaphore::new(1),
+            backtest: Arc::new(tokio::sync::Semaphore::new(1)),
         })
     }
 }

@@ -104,6 +104,8 @@ fn note(new: NewNote, by: String, alerts: &[AlertRow], now: Micros) -> Result<No
             })?;
             Note {
                 kind: NoteKind::Acknowledgement,
+                // Never older than its episode, whosever clock is behind.
+                starts_at: now.max(of.active_at),
                 matchers: matching::of_alert(&alert, &labels),
                 active_at: Some(of.active_at),
                 comment,

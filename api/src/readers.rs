@@ -40,69 +40,64 @@ impl Readers {
 
     /// For a server that has no store to read from.
     pub fn none() -> Readers {
-        let open = || Err(Error::Value("there is no store here".to_owned()));
         Readers {
-            open: Arc::new(open),
+            open: Arc::new(|| Err(Error::Value("there is no store here".to_owned()))),
             idle: Arc::default(),
             turns: Arc::new(Semaphore::new(MOST)),
         }
     }
 
-    /// Runs what blocks as a read does, with no end of a store.
-    pub(crate) async fn beside<T: Send + 'static>(
-        &self,
-        read: impl FnOnce() -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Problem> {
-        let reading = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(read));
-        match reading.await {
-            Ok(Ok(read)) => outcome(read),
-            Ok(Err(_)) => Err(Problem::internal()),
-            Err(_) => Err(Problem::store_away()),
-        }
-    }
-
-    /// Reads with one of the ends; a read that takes too long goes on, and nobody waits for it.
+    /// Reads with one of the ends.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut dyn Reader) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Problem> {
-        let reading = tokio::time::timeout(PATIENCE, self.read_in_the_end(read));
-        reading.await.unwrap_or_else(|_| Err(Problem::store_away()))
-    }
-
-    async fn read_in_the_end<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&mut dyn Reader) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Problem> {
-        let turn =
-            Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Problem::internal())?;
         let pool = self.clone();
-        let reading = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+        self.beside(move || {
             let idle = pool.idle().pop();
             let mut reader = idle.map_or_else(|| (pool.open)(), Ok)?;
             let found = read(&mut *reader)?;
             pool.idle().push(reader);
-            Ok::<T, Error>(found)
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Reads without one; what takes too long goes on, and nobody waits for it.
+    pub(crate) async fn beside<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let reading = tokio::time::timeout(PATIENCE, self.in_turn(read));
+        reading.await.unwrap_or_else(|_| Err(Problem::store_away()))
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn =
+            Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Problem::internal())?;
+        let reading = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            read()
         });
-        // A panic has been reported where it happened.
-        reading.await.map_or_else(|_| Err(Problem::internal()), outcome)
+        match reading.await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) if error.passes() => {
+                tracing::warn!(%error, "cannot read the store now");
+                Err(Problem::store_away())
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "cannot read the store");
+                Err(Problem::internal())
+            }
+            // Its panic has been reported where it happened.
+            Err(_) => Err(Problem::internal()),
+        }
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn Reader>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn outcome<T>(read: Result<T, Error>) -> Result<T, Problem> {
-    read.map_err(|error| match error.passes() {
-        true => {
-            tracing::warn!(%error, "cannot read the store now");
-            Problem::store_away()
-        }
-        false => {
-            tracing::error!(%error, "cannot read the store");
-            Problem::internal()
-        }
-    })
 }

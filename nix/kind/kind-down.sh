@@ -8,14 +8,8 @@ usage="usage: kind-down [--json] [--yes]"
 yes=false
 while (($#)); do
   case $1 in
-    --json) json=true ;;
     --yes) yes=true ;;
-    --help)
-      echo "$usage"
-      exit
-      ;;
-    *) usage_error "there is no option $1
-$usage" ;;
+    *) common_option "$1" ;;
   esac
   shift
 done

@@ -8,19 +8,13 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage="usage: kind-load [--json] [--image FILE]"
 while (($#)); do
   case $1 in
-    --json) json=true ;;
     --image)
       [[ -n ${2:-} ]] || usage_error "--image needs a file
 $usage"
       image=$2
       shift
       ;;
-    --help)
-      echo "$usage"
-      exit
-      ;;
-    *) usage_error "there is no option $1
-$usage" ;;
+    *) common_option "$1" ;;
   esac
   shift
 done

@@ -15,7 +15,6 @@ timeout=600
 gate=true
 while (($#)); do
   case $1 in
-    --json) json=true ;;
     --image | --timeout)
       [[ -n ${2:-} ]] || usage_error "$1 needs a value
 $usage"
@@ -23,12 +22,7 @@ $usage"
       shift
       ;;
     --no-gate) gate=false ;;
-    --help)
-      echo "$usage"
-      exit
-      ;;
-    *) usage_error "there is no option $1
-$usage" ;;
+    *) common_option "$1" ;;
   esac
   shift
 done

@@ -56,6 +56,20 @@ usage_error() {
   exit 2
 }
 
+# The options of every script; what is none of these is none at all. `usage` is the script's.
+common_option() {
+  case $1 in
+    --json) json=true ;;
+    --help)
+      # shellcheck disable=SC2154 # The script that reads this one has it.
+      echo "$usage"
+      exit
+      ;;
+    *) usage_error "there is no option $1
+$usage" ;;
+  esac
+}
+
 # Our cluster, whatever the current context of kubectl is.
 kubectl_() { kubectl --context "kind-$cluster" "$@"; }
 

@@ -10,7 +10,7 @@
 //! Each has a thread of its own, so that one that does not answer keeps no other waiting.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -129,26 +129,29 @@ pub(crate) fn start(
         let mut reader = open()?;
         let followed = Followed::new(alerts.clone(), reader.resolved(CEASED)?.1);
         let sends = Alertmanager::new(url, links.clone(), followed, reader);
-        let (durable, received) = mpsc::channel();
-        senders.push(durable);
-        drop(thread("alertmanager", move || {
-            sends.run(&received);
-            Ok(())
-        })?);
+        senders.push(begin("alertmanager", move |durable| sends.run(durable))?);
     }
     if let Some(url) = webhook {
         let mut reader = open()?;
         let followed = Followed::new(alerts, reader.resolved(CEASED)?.1);
         let told = reader.notified(2 * CEASED).context("cannot read what was told")?;
         let sends = Webhook::new(url, token, links, followed, &told, reader);
-        let (durable, received) = mpsc::channel();
-        senders.push(durable);
-        drop(thread("webhook", move || {
-            sends.run(&received);
-            Ok(())
-        })?);
+        senders.push(begin("webhook", move |durable| sends.run(durable))?);
     }
     Ok(senders)
+}
+
+/// Starts a thread that sends what it is given.
+fn begin(
+    name: &str,
+    send: impl FnOnce(&Receiver<Updates<Alert>>) + Send + 'static,
+) -> anyhow::Result<Sender<Updates<Alert>>> {
+    let (durable, received) = mpsc::channel();
+    drop(thread(name, move || {
+        send(&received);
+        Ok(())
+    })?);
+    Ok(durable)
 }
 
 /// A client for these servers, which trusts whom this machine trusts.

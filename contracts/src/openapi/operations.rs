@@ -299,7 +299,7 @@ pub const OPERATIONS: [Operation; 38] = [
             "testRules",
             "When these rules would have fired over the archived events of a time, and when those in force",
             &[
-                text("from", "A time; an hour before `to` by default"),
+                text("from", "A time, up to 24 hours before `to`; an hour by default"),
                 text("to", "A time; now by default"),
             ],
             "rules-test",

@@ -3,19 +3,8 @@
 use e2e::Alertmanager;
 use serde_json::{Value, json};
 
-use super::program::Role;
+use super::support::kitchen::Kitchen;
 use super::support::until;
-
-/// Fires while a job of a type is being executed.
-const RULES: &str = "
-groups:
-  - name: kitchen
-    rules:
-      - alert: Cooking
-        expr: jobs{state=\"EXECUTING\"} by (type) > 0
-        labels: { severity: page }
-        annotations: { summary: \"{{ $labels.type }}: {{ $value }} on the stove\" }
-";
 
 /// What Alertmanager has that has not ended.
 fn held(alertmanager: &Alertmanager) -> Option<Vec<Value>> {
@@ -24,40 +13,11 @@ fn held(alertmanager: &Alertmanager) -> Option<Vec<Value>> {
     serde_json::from_str(&text).ok()
 }
 
-/// A service, with a job that is executed until somebody says that it is done.
-fn cooking(alertmanager: &Alertmanager) -> (Role, tempfile::TempDir, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let rules = folder.path().join("rules.yaml");
-    std::fs::write(&rules, RULES).unwrap();
-    let data = folder.path().join("data");
-    let url = alertmanager.url();
-    let args = ["--rules", rules.to_str().unwrap(), "--alertmanager-url", &url];
-    let role = Role::alone(&data, &args);
-    let hang = json!({ "type": "soup.cook", "payload": { "simulate": { "hang": true } } });
-    let (status, answer) = role.post(&hang);
-    assert_eq!(status, 202, "{answer}");
-    (role, folder, answer["jobId"].as_str().unwrap().to_owned())
-}
-
-/// Says that a job is done.
-fn done(role: &Role, job: &str) {
-    let now = role.get("/api/v1/snapshot").unwrap()["asOf"].clone();
-    let event = json!({
-        "contractVersion": "1.1.0", "eventType": "job.completed",
-        "eventId": uuid::Uuid::now_v7(), "occurredAt": now,
-        "producer": { "service": "kitchen", "instanceId": "1", "version": "1" },
-        "correlationId": job, "idempotencyKey": "done",
-        "payload": { "id": job, "type": "soup.cook", "status": "COMPLETED", "createdAt": now },
-    });
-    let request = ureq::post(format!("http://{}/events", role.address));
-    let answer = request.header("content-type", "application/json").send(event.to_string());
-    assert_eq!(answer.unwrap().status(), 202);
-}
-
 #[test]
 fn an_alert_fires_arrives_and_resolves() {
     let alertmanager = Alertmanager::start();
-    let (role, _folder, job) = cooking(&alertmanager);
+    let kitchen = Kitchen::open(&["--alertmanager-url", &alertmanager.url()]);
+    let job = kitchen.cook("soup.cook");
     let alerts =
         until("the alert arrives", || held(&alertmanager).filter(|alerts| !alerts.is_empty()));
     let [alert] = &alerts[..] else { panic!("{alerts:?}") };
@@ -68,20 +28,21 @@ fn an_alert_fires_arrives_and_resolves() {
     let link = alert["generatorURL"].as_str().unwrap();
     // It leads to the job.
     let query = link.split_once("/ui/jobs?").unwrap().1;
-    let list = role.get(&format!("/api/v1/jobs?{query}")).unwrap();
+    let list = kitchen.role.get(&format!("/api/v1/jobs?{query}")).unwrap();
     assert_eq!((&list["total"], &list["items"][0]["id"]), (&json!(1), &json!(job)), "{link}");
-    let ours = role.get("/api/v1/alerts").unwrap();
+    let ours = kitchen.role.get("/api/v1/alerts").unwrap();
     let at = |value: &Value| value.as_str().unwrap()[..19].to_owned();
     assert_eq!(at(&alert["startsAt"]), at(&ours["alerts"][0]["firedAt"]));
 
-    done(&role, &job);
+    kitchen.done("soup.cook", &job);
     until("it has ended there, too", || held(&alertmanager).filter(Vec::is_empty));
 }
 
 #[test]
 fn an_alertmanager_that_was_away_has_every_episode_once_and_with_its_start() {
     let mut alertmanager = Alertmanager::start();
-    let (role, _folder, job) = cooking(&alertmanager);
+    let kitchen = Kitchen::open(&["--alertmanager-url", &alertmanager.url()]);
+    let job = kitchen.cook("soup.cook");
     let one = |alertmanager: &Alertmanager| {
         held(alertmanager).filter(|alerts| !alerts.is_empty()).map(|alerts| {
             assert_eq!(alerts.len(), 1, "{alerts:?}");
@@ -91,10 +52,9 @@ fn an_alertmanager_that_was_away_has_every_episode_once_and_with_its_start() {
     let began = until("the alert arrives", || one(&alertmanager));
     alertmanager.kill();
     // Another one begins while nobody takes it, so that there is something to be sent.
-    let hang = json!({ "type": "tea.boil", "payload": { "simulate": { "hang": true } } });
-    assert_eq!(role.post(&hang).0, 202);
+    kitchen.cook("tea.boil");
     until("it is noticed that alertmanager is away", || {
-        role.log().contains("alertmanager does not take our alerts").then_some(())
+        kitchen.role.log().contains("alertmanager does not take our alerts").then_some(())
     });
     alertmanager.restart();
     let alerts = until("both are there", || held(&alertmanager).filter(|alerts| alerts.len() == 2));
@@ -103,9 +63,9 @@ fn an_alertmanager_that_was_away_has_every_episode_once_and_with_its_start() {
 
     // What ceases while it is away does not come back with it.
     alertmanager.kill();
-    done(&role, &job);
+    kitchen.done("soup.cook", &job);
     until("it has ceased here", || {
-        let alerts = role.get("/api/v1/alerts")?;
+        let alerts = kitchen.role.get("/api/v1/alerts")?;
         (alerts["alerts"].as_array()?.len() == 1).then_some(())
     });
     alertmanager.restart();

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::program::Role;
 use super::support::browser::{DESK, Look, Page, key};
+use super::support::kitchen::{Kitchen, RULES};
 use super::support::until;
 
 /// What tells the text of a program from its data, or so one would think.
@@ -360,22 +361,11 @@ fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Fires while a job of a type is being executed.
-const COOKING: &str = "groups:
-  - name: kitchen
-    rules:
-      - alert: Cooking
-        expr: jobs{state=\"EXECUTING\"} by (type) > 0
-";
-
 #[test]
 fn an_alert_is_acknowledged_and_silenced_and_both_can_be_taken_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let rules = folder.path().join("rules.yaml");
-    std::fs::write(&rules, COOKING).unwrap();
-    let service = Service::start(&["--rules", rules.to_str().unwrap()]);
-    service.add(&json!({"type": "soup", "payload": {"simulate": {"hang": true}}}));
-    let page = Page::open(service.address(), "/ui/alerts");
+    let kitchen = Kitchen::open(&[]);
+    kitchen.cook("soup");
+    let page = Page::open(&kitchen.role.address, "/ui/alerts");
     page.shows("table.alerts tbody", "Cooking");
     page.click("table.alerts tbody td:last-child button:first-child");
     page.fill("#note-comment", "<b>mine</b>");
@@ -387,12 +377,12 @@ fn an_alert_is_acknowledged_and_silenced_and_both_can_be_taken_back() {
     page.shows("table.alerts tbody", "silent until");
     page.shows("main", "alertname = Cooking");
     // The same from somebody else's tool.
-    let notes = service.role.get("/api/v1/notes").unwrap();
+    let notes = kitchen.role.get("/api/v1/notes").unwrap();
     assert_eq!(notes["items"].as_array().unwrap().len(), 2, "{notes}");
     for left in [1, 0] {
         page.click("main section:nth-of-type(3) tbody tr:first-child button");
         until("one is over", || {
-            let notes = service.role.get("/api/v1/notes")?;
+            let notes = kitchen.role.get("/api/v1/notes")?;
             (notes["items"].as_array()?.len() == left).then_some(())
         });
         if left == 1 {
@@ -407,16 +397,10 @@ fn an_alert_is_acknowledged_and_silenced_and_both_can_be_taken_back() {
 
 #[test]
 fn a_threshold_that_is_moved_shows_what_would_have_fired_before_it_is_put_in_force() {
-    let folder = tempfile::tempdir().unwrap();
-    let rules = folder.path().join("rules.yaml");
-    std::fs::write(&rules, COOKING).unwrap();
-    let service = Service::start(&["--rules", rules.to_str().unwrap()]);
-    service.add(&json!({"type": "soup", "payload": {"simulate": {"hang": true}}}));
-    until("it fires", || {
-        let alerts = service.role.get("/api/v1/alerts")?;
-        (alerts["alerts"][0]["state"] == "firing").then_some(())
-    });
-    let page = Page::open(service.address(), "/ui/rules");
+    let kitchen = Kitchen::open(&[]);
+    kitchen.cook("soup");
+    until("it fires", || kitchen.fires("soup").then_some(()));
+    let page = Page::open(&kitchen.role.address, "/ui/rules");
     page.shows("main", "1 as before");
     assert_eq!(page.texts(".sliders output"), ["0"]);
     // As a person would: with the keys of the slider.
@@ -427,18 +411,15 @@ fn a_threshold_that_is_moved_shows_what_would_have_fired_before_it_is_put_in_for
     page.shows(".sliders output", "5");
     assert_eq!(page.texts("main section.card td .good"), ["gone"]);
     // What is wrong is said, and nothing is put in force of it.
-    page.fill("#rules-text", &COOKING.replace("jobs{", "yobs{"));
+    page.fill("#rules-text", &RULES.replace("jobs{", "yobs{"));
     page.shows("pre[role=alert]", "did you mean jobs?");
-    page.fill("#rules-text", &COOKING.replace("> 0", "> 7"));
+    page.fill("#rules-text", &RULES.replace("> 0", "> 7"));
     page.shows("main", "1 fewer");
     page.click(".heading .primary");
     page.shows("main", "1 rule in force");
-    let kept = service.role.get("/api/v1/rules").unwrap();
+    let kept = kitchen.role.get("/api/v1/rules").unwrap();
     assert!(kept["yaml"].as_str().unwrap().contains("> 7"), "{kept}");
-    until("it has ceased", || {
-        let alerts = service.role.get("/api/v1/alerts")?;
-        alerts["alerts"].as_array()?.is_empty().then_some(())
-    });
+    until("it has ceased", || (!kitchen.fires("soup")).then_some(()));
     // The browser complains of the answer to the rules that were wrong, and of nothing else.
     let complaints = page.complaints();
     assert!(complaints.iter().all(|complaint| complaint.contains("400")), "{complaints:?}");

@@ -19,6 +19,8 @@ pub(crate) mod browser;
 pub(crate) mod crowd;
 #[path = "support/exact.rs"]
 mod exact;
+#[path = "support/kitchen.rs"]
+pub(crate) mod kitchen;
 #[path = "support/load.rs"]
 pub(crate) mod load;
 #[path = "support/onlooker.rs"]

@@ -8,18 +8,8 @@ use std::sync::{Arc, Mutex};
 use e2e::Alertmanager;
 use serde_json::{Value, json};
 
-use super::program::Role;
+use super::support::kitchen::Kitchen;
 use super::support::until;
-
-/// Fires while a job of a type is being executed.
-const RULES: &str = "
-groups:
-  - name: kitchen
-    rules:
-      - alert: Cooking
-        expr: jobs{state=\"EXECUTING\"} by (type) > 0
-        annotations: { summary: \"{{ $labels.type }} on the stove\" }
-";
 
 /// A server that takes messages, and answers with the status that it is told.
 struct Receiver {
@@ -87,75 +77,6 @@ fn message(stream: &TcpStream) -> Option<Value> {
     serde_json::from_slice(&body).ok()
 }
 
-struct Kitchen {
-    role: Role,
-    folder: tempfile::TempDir,
-}
-
-impl Kitchen {
-    fn open(flags: &[&str]) -> Kitchen {
-        let folder = tempfile::tempdir().unwrap();
-        let rules = folder.path().join("rules.yaml");
-        std::fs::write(&rules, RULES).unwrap();
-        let role = Kitchen::role(folder.path(), flags);
-        Kitchen { role, folder }
-    }
-
-    fn role(folder: &std::path::Path, flags: &[&str]) -> Role {
-        let rules = folder.join("rules.yaml");
-        let args = [&["--rules", rules.to_str().unwrap()], flags].concat();
-        Role::alone(&folder.join("data"), &args)
-    }
-
-    /// Begins to cook something, for as long as nobody says that it is done.
-    fn cook(&self, dish: &str) -> String {
-        let hang = json!({ "type": dish, "payload": { "simulate": { "hang": true } } });
-        let (status, answer) = self.role.post(&hang);
-        assert_eq!(status, 202, "{answer}");
-        answer["jobId"].as_str().unwrap().to_owned()
-    }
-
-    fn done(&self, dish: &str, job: &str) {
-        let now = self.role.get("/api/v1/snapshot").unwrap()["asOf"].clone();
-        let event = json!({
-            "contractVersion": "1.1.0", "eventType": "job.completed",
-            "eventId": uuid::Uuid::now_v7(), "occurredAt": now,
-            "producer": { "service": "kitchen", "instanceId": "1", "version": "1" },
-            "correlationId": job, "idempotencyKey": "done",
-            // A restart begins another attempt.
-            "payload": { "id": job, "type": dish, "status": "COMPLETED", "createdAt": now, "attempt": 9 },
-        });
-        self.send("/events", &event, 202);
-    }
-
-    fn send(&self, path: &str, body: &Value, expected: u16) -> Value {
-        let request = ureq::post(format!("http://{}{path}", self.role.address));
-        let request = request.header("content-type", "application/json");
-        let mut answer = request.send(body.to_string()).unwrap();
-        assert_eq!(answer.status(), expected);
-        answer.body_mut().read_to_string().unwrap().parse().unwrap()
-    }
-
-    fn silence(&self, dish: &str) -> String {
-        let note = json!({
-            "kind": "silence", "matchers": [{ "name": "type", "value": dish }],
-            "endsAt": "2099-01-01T00:00:00Z", "comment": "known",
-        });
-        self.send("/api/v1/notes", &note, 201)["id"].as_str().unwrap().to_owned()
-    }
-
-    fn end(&self, note: &str) {
-        let url = format!("http://{}/api/v1/notes/{note}", self.role.address);
-        assert_eq!(ureq::delete(url).call().unwrap().status(), 204);
-    }
-
-    fn fires(&self, dish: &str) -> bool {
-        let alerts = self.role.get("/api/v1/alerts").unwrap();
-        let mut alerts = alerts["alerts"].as_array().unwrap().iter();
-        alerts.any(|alert| alert["labels"]["type"] == dish && alert["state"] == "firing")
-    }
-}
-
 #[test]
 fn an_episode_is_told_once_at_its_start_and_once_at_its_end_over_a_restart() {
     let hook = Receiver::start();
@@ -166,7 +87,7 @@ fn an_episode_is_told_once_at_its_start_and_once_at_its_end_over_a_restart() {
     let message = hook.messages.lock().unwrap()[0].clone();
     assert_eq!((&message["version"], &message["status"]), (&json!("4"), &json!("firing")));
     assert_eq!(message["commonLabels"]["alertname"], "Cooking");
-    assert_eq!(message["alerts"][0]["annotations"]["summary"], "soup on the stove");
+    assert_eq!(message["alerts"][0]["annotations"]["summary"], "soup: 1 on the stove");
     let link = message["alerts"][0]["generatorURL"].as_str().unwrap().to_owned();
     assert!(link.contains("/ui/jobs?") && link.contains("type=soup"), "{link}");
 
@@ -177,7 +98,7 @@ fn an_episode_is_told_once_at_its_start_and_once_at_its_end_over_a_restart() {
         kitchen.role.log().contains("does not take our alerts").then_some(())
     });
     kitchen.role.kill();
-    kitchen.role = Kitchen::role(kitchen.folder.path(), &flags);
+    kitchen.open_again();
     until("the alerts are there again", || {
         (kitchen.fires("soup") && kitchen.fires("tea")).then_some(())
     });
