@@ -6,6 +6,8 @@
 //! | batch | `application/cloudevents-batch+json` | in the elements of the body |
 //! | binary | that of the data | headers `ce-…`, with `%` before the bytes of what is no ASCII |
 
+use std::borrow::Cow;
+
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use contracts::{Reason, Rejection};
@@ -56,15 +58,19 @@ impl Mode {
     }
 
     /// An event of our contract, as JSON, of one element of the body.
-    pub(crate) fn read(&self, element: &[u8], mapping: &Mapping) -> Result<Vec<u8>, Rejection> {
-        match self {
-            // It is what it is to become.
-            Mode::Native => Ok(element.to_vec()),
+    pub(crate) fn read<'a>(
+        &self,
+        element: &'a [u8],
+        mapping: &Mapping,
+    ) -> Result<Cow<'a, [u8]>, Rejection> {
+        let envelope = match self {
+            Mode::Native => return Ok(Cow::Borrowed(element)),
             Mode::Structured { .. } => structured(element, mapping),
             Mode::Binary { attributes, content_type } => {
                 binary(attributes.clone(), content_type.as_deref(), element, mapping)
             }
-        }
+        };
+        envelope.map(Cow::Owned)
     }
 
     /// Whether an array is several events.

@@ -107,15 +107,8 @@ pub(crate) async fn events(
     };
     let now = api.now();
     let outcome = |event: &&[u8]| {
-        let envelope;
-        let event = match mode.native() {
-            true => event,
-            false => {
-                envelope = mode.read(event, &api.app.mapping)?;
-                &envelope[..]
-            }
-        };
-        let event = contracts::decode(event)?;
+        let envelope = mode.read(event, &api.app.mapping)?;
+        let event = contracts::decode(&envelope)?;
         in_time(&event, now)?;
         Ok(Element::New(Box::new(Submitted::of(&event, false)), None))
     };

@@ -146,8 +146,6 @@ pub struct Producer<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Origin<'a> {
     pub format: Format,
-    /// Which of several brokers it came from.
-    pub source: Option<Cow<'a, str>>,
     /// When the job is no longer to be begun.
     pub expires: Option<Micros>,
     /// The raw JSON object that was received, as far as it is kept.

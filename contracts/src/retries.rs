@@ -71,11 +71,6 @@ impl Retries {
         &self.latest[..self.latest.partition_point(|(retried, _)| *retried < at)]
     }
 
-    /// The last retry.
-    pub fn last(&self) -> Option<(i64, EventId)> {
-        self.latest.last().copied()
-    }
-
     /// Those that are told apart.
     pub fn told_apart(&self) -> &[(i64, EventId)] {
         &self.latest

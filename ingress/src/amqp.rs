@@ -33,6 +33,7 @@ pub mod topology;
 mod url;
 mod visit;
 
+pub use cloud_event::is_attribute;
 pub use connection::{Fault, FaultKind, Faults, State};
 pub use consumer::Consumer;
 pub use greeting::{Greeting, greeting};

@@ -40,8 +40,12 @@ mod tests;
 
 use contracts::event::{EventId, JobId, Kind, MAX_NAME_BYTES};
 use contracts::{Micros, Reason, Rejection};
+use pipeline::lives::Sign;
+use pipeline::name::Name;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
+
+use crate::names;
 
 pub use privacy::{Keep, KeepError};
 pub(crate) use recorded::recorded;
@@ -57,18 +61,7 @@ pub enum Told {
     /// Something that says nothing of a task's state.
     Note(Note),
     /// A worker lives. So many of these come that none is kept.
-    Pulse(Pulse),
-}
-
-/// A sign of life of a worker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pulse {
-    pub worker: String,
-    /// Of its process.
-    pub pid: i64,
-    pub at: Micros,
-    /// It had nothing to do.
-    pub idle: bool,
+    Pulse { at: Micros, sign: Option<Sign> },
 }
 
 /// An event that is archived, and nothing else.
@@ -80,17 +73,17 @@ pub struct Note {
     pub at: Micros,
     /// It in the form of an event of our contract, of a type that the contract does not have.
     pub body: Vec<u8>,
-    /// The worker that says by it that it has begun.
-    pub began: Option<Pulse>,
+    /// What a worker says of itself by it.
+    pub sign: Option<Sign>,
 }
 
-/// Reads one event. `source` names the broker, where there are several.
-pub fn read(event: &[u8], keep: &Keep, source: Option<&str>) -> Result<Told, Rejection> {
+/// Reads one event.
+pub fn read(event: &[u8], keep: &Keep) -> Result<Told, Rejection> {
     let text = contracts::decode::object(event)?;
     let fields = serde_json::from_str(text);
     // What has been checked is JSON.
     let fields = fields.map_err(|_| Rejection::new(Reason::BadJson, "", "not JSON"))?;
-    Reader { fields, keep, source }.read()
+    Reader { fields, keep }.read()
 }
 
 /// What an event of a task says.
@@ -102,18 +95,15 @@ struct Says {
 struct Reader<'a> {
     fields: Map<String, Value>,
     keep: &'a Keep,
-    source: Option<&'a str>,
 }
 
 impl Reader<'_> {
     fn read(mut self) -> Result<Told, Rejection> {
         let name = self.text("type")?.to_owned();
         let at = self.at()?;
-        let pulse = self.pulse(&name, at);
-        if let Some(pulse) = &pulse
-            && name == "worker-heartbeat"
-        {
-            return Ok(Told::Pulse(pulse.clone()));
+        let sign = self.sign(&name, at);
+        if name == "worker-heartbeat" {
+            return Ok(Told::Pulse { at, sign });
         }
         let id = self.id(&name);
         let says = self.says(&name);
@@ -126,7 +116,7 @@ impl Reader<'_> {
             }
             let worker = Uuid::new_v5(&CELERY, self.text("hostname")?.as_bytes());
             let note = self.note(&name, id, worker, at);
-            return Ok(Told::Note(Note { began: pulse, ..note }));
+            return Ok(Told::Note(Note { sign, ..note }));
         };
         let job = task_id(&uuid);
         let Some(says) = says else { return Ok(Told::Note(self.note(&name, id, job, at))) };
@@ -193,20 +183,24 @@ impl Reader<'_> {
         let event_type = format!("celery.{name}");
         let payload = json!({ "id": job });
         let body = self.envelope(&event_type, id, job, at, &hostname, payload, None);
-        Note { id, job, at, body, began: None }
+        Note { id, job, at, body, sign: None }
     }
 
-    /// The sign of life that a heartbeat is, and the first of a worker.
-    fn pulse(&self, name: &str, at: Micros) -> Option<Pulse> {
+    /// What a worker says of itself: that it has begun nothing yet, or that it has nothing to do.
+    fn sign(&self, name: &str, at: Micros) -> Option<Sign> {
         if !["worker-heartbeat", "worker-online"].contains(&name) {
             return None;
         }
         let worker = self.fields.get("hostname")?.as_str()?;
         // What is longer is no name that a task can have been worked on under.
-        let named = (1..=MAX_NAME_BYTES).contains(&worker.len());
-        let pid = self.fields.get("pid")?.as_i64()?;
-        let idle = self.fields.get("active").and_then(Value::as_u64) == Some(0);
-        named.then(|| Pulse { worker: worker.to_owned(), pid, at, idle })
+        if !(1..=MAX_NAME_BYTES).contains(&worker.len()) {
+            return None;
+        }
+        let zero = |name| self.fields.get(name).and_then(Value::as_u64) == Some(0);
+        // A worker also comes online when it has been away from its broker, with what it has to do.
+        let fresh = name == "worker-online" && zero("processed");
+        let sign = Sign { worker: Name::new(worker), at: at.0, fresh, to: 0 };
+        (fresh || zero("active")).then_some(sign)
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are the fields of an envelope")]
@@ -234,7 +228,6 @@ impl Reader<'_> {
             "payload": payload,
             "origin": {
                 "format": "celery",
-                "source": self.source,
                 "expires": expires,
                 "event": std::mem::take(&mut self.fields),
             },
@@ -299,10 +292,8 @@ fn micros(seconds: &serde_json::Number) -> i64 {
     }
 }
 
-/// A task's id: its own if it is a UUID, else one that follows from it.
-fn task_id(uuid: &str) -> JobId {
-    let own = if uuid.len() == 36 { Uuid::try_parse(uuid).ok() } else { None };
-    own.unwrap_or_else(|| Uuid::new_v5(&CELERY, uuid.as_bytes()))
+fn task_id(name: &str) -> JobId {
+    names::id(&CELERY, name)
 }
 
 fn schema(pointer: &str, detail: &str) -> Rejection {

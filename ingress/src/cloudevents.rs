@@ -31,6 +31,8 @@ use uuid::Uuid;
 pub use mapping::{Mapping, MappingError};
 use mapping::{Place, Rule};
 
+use crate::names;
+
 /// Names of CloudEvents, and of their jobs, become ids in this space.
 const CLOUD_EVENTS: Uuid = Uuid::from_u128(0x8a5c_1c5e_6d0b_5a53_9c1e_43de_1e1f_0c02);
 
@@ -39,7 +41,7 @@ type Event = Map<String, Value>;
 
 /// Whether a content type says that the body is an event in structured mode.
 #[must_use]
-pub fn is_structured(content_type: &str) -> bool {
+pub(crate) fn is_structured(content_type: &str) -> bool {
     let begins = content_type.get(..MEDIA_TYPE.len());
     begins.is_some_and(|begins| begins.eq_ignore_ascii_case(MEDIA_TYPE))
 }
@@ -225,10 +227,8 @@ fn made_of(event: Event, mapping: &Mapping) -> Result<Vec<u8>, Rejection> {
     Ok(envelope.to_string().into_bytes())
 }
 
-/// A job's id: its own if it is a UUID, else one that follows from it.
-fn job_id(text: &str) -> JobId {
-    let own = if text.len() == 36 { Uuid::try_parse(text).ok() } else { None };
-    own.unwrap_or_else(|| Uuid::new_v5(&CLOUD_EVENTS, text.as_bytes()))
+fn job_id(name: &str) -> JobId {
+    names::id(&CLOUD_EVENTS, name)
 }
 
 fn schema(pointer: &str, detail: &str) -> Rejection {

@@ -14,6 +14,7 @@ pub mod celery;
 pub mod cloudevents;
 pub mod gateway;
 pub mod ledger;
+mod names;
 pub mod recorded;
 pub mod submit;
 pub mod vocabulary;

@@ -102,7 +102,7 @@ pub fn open<T: Send + 'static>(
 ) -> Result<Recorded<T>, Error> {
     open_as(path, Vocabulary::default(), move |read| match read {
         Entry::Event(event) => Some(item(event)),
-        Entry::Note(_) | Entry::Pulse(_) => None,
+        Entry::Note(_) | Entry::Pulse { .. } => None,
     })
 }
 

@@ -20,13 +20,13 @@ use std::time::Duration;
 use contracts::Event;
 use contracts::event::{ErrorInfo, Kind, UNTOLD};
 use pipeline::fact::Fact;
-use pipeline::lives::Heard;
+use pipeline::lives::Sign;
 use pipeline::name::Name;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::amqp::publisher::{Message, PublishError, Publisher};
 use crate::amqp::topology;
-use crate::celery::{Note, Pulse};
+use crate::celery::Note;
 
 /// Events that may be accepted and not durable. It bounds memory (at 256 KiB an event this is the
 /// worst case of 1.3 GB; at the usual 1 KiB, 5 MB), and is several ticks at full speed.
@@ -48,14 +48,8 @@ pub struct Submitted {
     pub execute: bool,
     /// It is archived, and nothing else: it decides nothing.
     pub note: bool,
-    /// The worker of Celery that says by it that it has begun.
-    pub began: Option<Heard>,
-}
-
-/// What a sign of life tells the dataflow.
-pub fn heard(pulse: &Pulse) -> Heard {
-    let Pulse { worker, pid, at, idle } = pulse;
-    Heard { worker: Name::new(worker), pid: *pid, at: at.0, idle: *idle }
+    /// What a worker of Celery says of itself by it.
+    pub sign: Option<Sign>,
 }
 
 impl Submitted {
@@ -71,7 +65,7 @@ impl Submitted {
             metadata: event.job.metadata.map(str::to_owned),
             execute,
             note: false,
-            began: None,
+            sign: None,
         }
     }
 
@@ -93,8 +87,8 @@ impl Submitted {
             expires_after: 0,
         };
         let body = note.body.clone();
-        let began = note.began.as_ref().map(heard);
-        Submitted { fact, body, error: None, metadata: None, execute: false, note: true, began }
+        let sign = note.sign;
+        Submitted { fact, body, error: None, metadata: None, execute: false, note: true, sign }
     }
 }
 
@@ -245,6 +239,6 @@ fn message(event: Submitted) -> Message {
         routing_key: fact.kind.as_str().into(),
         body: body.into(),
         message_id: Some(fact.event.to_string()),
-        headers: Vec::new(),
+        ..Message::default()
     }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use contracts::decode::MAX_BODY_BYTES;
-use contracts::{Event, Rejection};
+use contracts::{Event, Micros, Rejection};
+use pipeline::lives::Sign;
 
-use crate::celery::{self, Keep, Note, Pulse, Told};
+use crate::celery::{self, Keep, Note, Told};
 use crate::cloudevents::{self, Mapping};
 
 /// The vocabulary of a queue or a stream.
@@ -26,7 +27,10 @@ pub enum Entry<'a> {
     /// Nothing that decides a job's state, and yet to be archived.
     Note(&'a Note),
     /// Nothing to keep, at a time: a worker lives.
-    Pulse(&'a Pulse),
+    Pulse {
+        at: Micros,
+        sign: Option<Sign>,
+    },
 }
 
 impl Default for Vocabulary {
@@ -48,10 +52,10 @@ impl Vocabulary {
                 let envelope = cloudevents::structured(element, mapping)?;
                 Ok(take(Entry::Event(&contracts::decode(&envelope)?)))
             }
-            Vocabulary::Celery(keep) => match celery::read(element, keep, None)? {
+            Vocabulary::Celery(keep) => match celery::read(element, keep)? {
                 Told::Job(envelope) => Ok(take(Entry::Event(&contracts::decode(&envelope)?))),
                 Told::Note(note) => Ok(take(Entry::Note(&note))),
-                Told::Pulse(pulse) => Ok(take(Entry::Pulse(&pulse))),
+                Told::Pulse { at, sign } => Ok(take(Entry::Pulse { at, sign })),
             },
         }
     }

@@ -25,9 +25,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use contracts::{Micros, Reason};
 use ingress::ledger::Ledger;
 use ingress::submit::{Delivery, Receipt, Submitted};
-use pipeline::aside::{Aside, Heard as HeardElsewhere};
-use pipeline::fact::{Answer, Fact, Input, Lost};
-use pipeline::lives::{Heard, Lives};
+use pipeline::aside::{Aside, Heard};
+use pipeline::fact::{Answer, Fact, Input};
+use pipeline::lives::Sign;
 use pipeline::rules::{Gauge, Order, Rule};
 use pipeline::seal::Sealed;
 use pipeline::worker::{Pipeline, Stopped};
@@ -59,7 +59,7 @@ const SECOND: Tick = 1_000_000;
 pub(crate) enum Msg {
     Deliver(Delivery),
     /// A worker of Celery was heard of.
-    Heard(Heard),
+    Sign(Sign),
     /// A submission was refused.
     Rejected(Reason),
     Sealed(Sealed),
@@ -122,9 +122,7 @@ pub(crate) struct Engine {
     /// Deliveries of the next tick.
     open: Vec<Delivery>,
     /// What is known of the workers of Celery. Nothing waits for it.
-    lives: Lives,
-    /// What was lost with them since the last tick.
-    lost: Vec<Lost>,
+    signs: Vec<Sign>,
     /// Facts of the next tick that have been looked up.
     found: Vec<Answer>,
     /// Orders of the next tick.
@@ -164,8 +162,7 @@ impl Engine {
             store,
             ledger: Ledger::of_process(process),
             open: Vec::new(),
-            lives: Lives::default(),
-            lost: Vec::new(),
+            signs: Vec::new(),
             found: Vec::new(),
             orders: rules.iter().cloned().map(|rule| (rule.into(), 1)).collect(),
             rules,
@@ -226,8 +223,11 @@ impl Engine {
 
     fn handle(&mut self, msg: Msg) {
         match msg {
-            Msg::Deliver(delivery) => self.open.push(delivery),
-            Msg::Heard(heard) => self.lost.extend(self.lives.hear(&heard)),
+            Msg::Deliver(delivery) => {
+                self.signs.extend(delivery.event.sign);
+                self.open.push(delivery);
+            }
+            Msg::Sign(sign) => self.signs.push(sign),
             Msg::Rejected(reason) => self.reject(reason),
             Msg::Sealed(sealed) => self.sealed(sealed),
             Msg::Found(found) => self.found.extend(found),
@@ -292,21 +292,18 @@ impl Engine {
         for delivery in self.open.drain(..) {
             let mut fact = delivery.event.fact.clone();
             let note = delivery.event.note;
-            let lost = delivery.event.began.and_then(|heard| self.lives.hear(&heard));
-            inputs.extend(lost.map(Input::Lost));
             let late = fact.at < i64::try_from(tick.saturating_sub(ROW_RETENTION)).unwrap_or(0);
             let heard = if tells { heard(&delivery.event, late) } else { None };
             fact.seq = self.ledger.enter(tick, Entry { delivery, late });
             newest = newest.max(Some(fact.at));
-            asides.extend(heard.map(|heard| {
-                Aside::Event(Box::new(HeardElsewhere { fact: fact.clone(), ..heard }))
-            }));
+            asides.extend(
+                heard.map(|heard| Aside::Event(Box::new(Heard { fact: fact.clone(), ..heard }))),
+            );
             if !late && !note {
                 inputs.push(Input::Fact(fact));
             }
         }
-        // What they had begun has come in before.
-        inputs.extend(self.lost.drain(..).map(Input::Lost));
+        inputs.extend(self.signs.drain(..).map(Input::Sign));
         if !self.orders.is_empty() {
             self.pipeline.orders(tick, std::mem::take(&mut self.orders))?;
         }
@@ -357,9 +354,9 @@ impl Engine {
 }
 
 /// What the process that writes is to know of an event beyond its fact, if that is anything.
-fn heard(event: &Submitted, late: bool) -> Option<HeardElsewhere> {
+fn heard(event: &Submitted, late: bool) -> Option<Heard> {
     let Submitted { fact, body, error, metadata, .. } = event;
-    (late || error.is_some() || metadata.is_some()).then(|| HeardElsewhere {
+    (late || error.is_some() || metadata.is_some()).then(|| Heard {
         fact: fact.clone(),
         body: body.clone(),
         error: error.clone(),
@@ -372,9 +369,9 @@ fn heard(event: &Submitted, late: bool) -> Option<HeardElsewhere> {
 fn hear(aside: Aside, tick: Tick, foreign: &mut Foreign, commit: &mut Commit) {
     match aside {
         Aside::Event(heard) => {
-            let HeardElsewhere { fact, body, error, metadata, late } = *heard;
-            let (execute, note, began) = (false, false, None);
-            let event = Submitted { fact, body, error, metadata, execute, note, began };
+            let Heard { fact, body, error, metadata, late } = *heard;
+            let (execute, note, sign) = (false, false, None);
+            let event = Submitted { fact, body, error, metadata, execute, note, sign };
             commit.heard.extend(foreign.keep(Accepted { tick, event, late }));
         }
         Aside::Newest(at) => commit.newest = commit.newest.max(Some(at)),

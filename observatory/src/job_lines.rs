@@ -15,7 +15,7 @@ use contracts::view::JobView;
 use contracts::{Event, JobId, Micros};
 use pipeline::Tick;
 use pipeline::fact::Fact;
-use pipeline::lives::{Heard, Lives};
+use pipeline::lives::Lives;
 use pipeline::row::Row;
 use pipeline::summary::{Standing, Summary, UNKNOWN};
 use sinks::changes::inferred_error;
@@ -28,7 +28,6 @@ pub(crate) struct JobLines {
     /// Bytes written.
     length: u64,
     by_job: BTreeMap<JobId, Vec<Place>>,
-    lives: Lives,
     /// The first failure to write a body.
     failed: Option<io::Error>,
 }
@@ -86,7 +85,6 @@ impl JobLines {
             bodies: BufWriter::new(bodies),
             length: 0,
             by_job: BTreeMap::new(),
-            lives: Lives::default(),
             failed: None,
         })
     }
@@ -103,16 +101,12 @@ impl JobLines {
         self.failed = self.bodies.write_all(event.body).err();
     }
 
-    /// Takes in that a worker of Celery lives.
-    pub(crate) fn hear(&mut self, heard: &Heard) {
-        self.lives.hear(heard);
-    }
-
     /// Writes the lines.
     ///
-    /// `now` is the time at which the stream ends, for what is concluded from silence.
-    pub(crate) fn finish(self, now: Tick) -> anyhow::Result<()> {
-        let JobLines { out, bodies, by_job, lives, failed, .. } = self;
+    /// `now` is the time at which the stream ends, and `lives` those of its workers, for what is
+    /// concluded from silence.
+    pub(crate) fn finish(self, now: Tick, lives: Lives) -> anyhow::Result<()> {
+        let JobLines { out, bodies, by_job, failed, .. } = self;
         let silence = Silence { now, lives };
         failed.map_or(Ok(()), Err).context("cannot write to a temporary file")?;
         let bodies = bodies.into_inner().map_err(io::IntoInnerError::into_error);

@@ -110,7 +110,8 @@ async fn execute(
     settle: Settle,
     mut stopping: watch::Receiver<bool>,
 ) {
-    // The pipeline has the same bodies, and dead-letters those that are not events.
+    // The pipeline has the same bodies, and dead-letters those that are no events. CloudEvents are
+    // for those who watch: what is to be executed is submitted.
     let Ok(event) = contracts::decode(&raw.body) else { return settle.settle() };
     let work = gateway::work(&event);
     let session = settle.session();

@@ -20,12 +20,11 @@ use contracts::{EventId, Micros, Reason, Snapshot};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ingress::celery::{Keep, Note};
 use ingress::recorded::{self, Batch, Recorded, Rejected};
-use ingress::submit::heard;
 use ingress::vocabulary::{Entry, Vocabulary};
 use pipeline::Tick;
 use pipeline::dataflow::Config;
 use pipeline::fact::{Fact, Input};
-use pipeline::lives::{Heard, Lives};
+use pipeline::lives::{Lives, Sign, Signs};
 use pipeline::reading::Reading;
 use pipeline::rules::Rule;
 use pipeline::seal::Sealed;
@@ -87,8 +86,8 @@ enum Format {
 /// What a line comes to.
 enum Item {
     Fact(Fact),
-    /// A worker of Celery lives.
-    Heard(Heard),
+    /// A worker of Celery says something of itself.
+    Sign(Sign),
     /// Nothing but the time at which something happened, µs since the epoch.
     Time(i64),
 }
@@ -97,7 +96,7 @@ impl Item {
     fn at(&self) -> i64 {
         match self {
             Item::Fact(fact) => fact.at,
-            Item::Heard(heard) => heard.at,
+            Item::Sign(sign) => sign.at,
             Item::Time(at) => *at,
         }
     }
@@ -120,24 +119,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let lines = Arc::new(Mutex::new(lines));
     let decoding = Arc::clone(&lines);
     let stream = recorded::open_as(&args.file, format, move |read| {
-        let mut lines = decoding.lock().unwrap_or_else(PoisonError::into_inner);
-        let pulse = match read {
-            Entry::Event(_) => None,
-            Entry::Note(Note { began: Some(pulse), .. }) | Entry::Pulse(pulse) => Some(pulse),
-            Entry::Note(note) => return Some(Item::Time(note.at.0)),
-        };
-        if let Some(pulse) = pulse {
-            let heard = heard(pulse);
-            if let Some(lines) = &mut *lines {
-                lines.hear(&heard);
+        Some(match read {
+            Entry::Event(event) => {
+                let mut lines = decoding.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(lines) = &mut *lines {
+                    lines.take(event);
+                }
+                Item::Fact(Fact::of(event, 0))
             }
-            return Some(Item::Heard(heard));
-        }
-        let Entry::Event(event) = read else { return None };
-        if let Some(lines) = &mut *lines {
-            lines.take(event);
-        }
-        Some(Item::Fact(Fact::of(event, 0)))
+            Entry::Note(Note { sign: Some(sign), .. }) => Item::Sign(*sign),
+            Entry::Pulse { sign: Some(sign), .. } => Item::Sign(sign),
+            Entry::Note(Note { at, .. }) => Item::Time(at.0),
+            Entry::Pulse { at, .. } => Item::Time(at.0),
+        })
     })?;
     let bar = progress_bar(&stream);
     let mut replay = Replay::start(args.workers, rules.map(|file| file.rules))?;
@@ -145,9 +139,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     outcome?;
     let now = replay.clock;
-    let snapshot = replay.finish()?;
+    let (snapshot, lives) = replay.finish()?;
     if let Some(lines) = lines.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        lines.finish(now)?;
+        lines.finish(now, lives)?;
     }
     args.output.print(&snapshot, || table::snapshot(&snapshot))?;
     Ok(ExitCode::SUCCESS)
@@ -166,9 +160,8 @@ struct Replay {
     judges: bool,
     rejected: BTreeMap<Reason, u64>,
     n_facts: u64,
-    /// What was heard of the workers of Celery: what was lost with them is told at the end, when all
-    /// of it is known.
-    lives: Lives,
+    /// What was heard of the workers of Celery: it is told at the end, when all of it is known.
+    signs: Signs,
 }
 
 impl Replay {
@@ -186,7 +179,7 @@ impl Replay {
             judges,
             rejected: BTreeMap::new(),
             n_facts: 0,
-            lives: Lives::default(),
+            signs: Signs::default(),
         })
     }
 
@@ -216,7 +209,7 @@ impl Replay {
         }
         unsorted.sort_by_key(|item| match item {
             Item::Fact(fact) => (fact.at, fact.event),
-            Item::Heard(_) | Item::Time(_) => (item.at(), EventId::nil()),
+            Item::Sign(_) | Item::Time(_) => (item.at(), EventId::nil()),
         });
         unsorted.into_iter().try_for_each(|item| self.take(item))
     }
@@ -235,9 +228,7 @@ impl Replay {
         }
         match item {
             Item::Fact(fact) => self.open.push(Input::Fact(fact)),
-            Item::Heard(heard) => {
-                self.lives.hear(&heard);
-            }
+            Item::Sign(sign) => self.signs.add(&sign),
             Item::Time(_) => {}
         }
         Ok(())
@@ -271,10 +262,12 @@ impl Replay {
         self.reading.add_alerts(&sealed.alerts);
     }
 
-    /// Closes the last tick, and gives the snapshot at it.
-    fn finish(mut self) -> anyhow::Result<Snapshot> {
+    /// Closes the last tick, and gives the snapshot at it, and the lives of Celery's workers.
+    fn finish(mut self) -> anyhow::Result<(Snapshot, Lives)> {
         let clock = self.clock;
-        self.open.extend(self.lives.lost().into_iter().map(Input::Lost));
+        let signs = self.signs.in_order();
+        let lives = Lives::of(&signs);
+        self.open.extend(signs.into_iter().map(Input::Sign));
         self.pipeline.tick(clock, std::mem::take(&mut self.open))?;
         loop {
             let sealed = self.pipeline.sealed()?;
@@ -285,7 +278,7 @@ impl Replay {
         }
         let as_of = (self.n_facts > 0).then_some(Micros(clock as i64));
         let snapshot = self.reading.snapshot(as_of).over_queues();
-        Ok(Snapshot { rejected: self.rejected, ..snapshot })
+        Ok((Snapshot { rejected: self.rejected, ..snapshot }, lives))
     }
 }
 

@@ -19,9 +19,10 @@ use timely::dataflow::operators::vec::{Input as _, Map};
 use timely::worker::Worker;
 
 use crate::aside::Aside;
-use crate::fact::{Fact, Input, Lost, Record};
+use crate::fact::{Fact, Input, Record};
 use crate::grid::on_grid;
 use crate::job_state::{Jobs, job_states};
+use crate::lives::Sign;
 use crate::observed::Observed;
 use crate::retention::Retention;
 use crate::row::project;
@@ -191,13 +192,13 @@ impl Graph {
         if self.alone {
             self.facts.send_batch(&mut inputs);
         } else {
-            let lost = inputs.iter().filter_map(|input| match input {
-                Input::Lost(lost) => Some(*lost),
+            let signs = inputs.iter().filter_map(|input| match input {
+                Input::Sign(sign) => Some(*sign),
                 _ => None,
             });
             let peers = self.peers;
-            let others = lost.flat_map(|lost| (1..peers).map(move |to| Lost { to, ..lost }));
-            self.unsent.extend(others.map(Input::Lost));
+            let others = signs.flat_map(|sign| (1..peers).map(move |to| Sign { to, ..sign }));
+            self.unsent.extend(others.map(Input::Sign));
             self.unsent.append(&mut inputs);
         }
     }

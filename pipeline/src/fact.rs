@@ -4,6 +4,7 @@ use contracts::event::{EventId, JobId, Kind};
 use serde::{Deserialize, Serialize};
 
 use crate::Tick;
+use crate::lives::Sign;
 use crate::name::Name;
 use crate::summary::Summary;
 
@@ -109,21 +110,8 @@ pub enum Input {
     Stored(Box<Record>),
     /// A fact of a job that was not in memory, again.
     Answer(Box<Answer>),
-    /// A worker of Celery has begun anew. Every worker of the dataflow is told.
-    Lost(Lost),
-}
-
-/// What a worker of Celery had begun in a time, and not told the end of, is lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lost {
-    pub worker: Name,
-    /// When it last said that it had nothing to do, µs since the epoch: what it had begun before has
-    /// ended, without a word.
-    pub idle: i64,
-    /// When it began anew, µs since the epoch.
-    pub began: i64,
-    /// Which worker of the dataflow this is for; set by who feeds it.
-    pub to: u64,
+    /// A worker of Celery was heard of.
+    Sign(Sign),
 }
 
 impl Input {
@@ -133,7 +121,7 @@ impl Input {
             Input::Fact(fact) => fact.job,
             Input::Stored(record) => record.job,
             Input::Answer(answer) => answer.fact.job,
-            Input::Lost(_) => JobId::nil(),
+            Input::Sign(_) => JobId::nil(),
         }
     }
 }

@@ -22,8 +22,8 @@
 //!    both sides of it is untouched.
 //! 5. A job of Celery that expires before anybody takes it is cancelled, by an inference; whether it
 //!    has expired depends on its facts and the tick, not on the order in which they came.
-//! 6. A job of Celery whose worker began anew before it told the end has failed, by an inference; who
-//!    feeds says when.
+//! 6. A job of Celery whose worker began anew before it told the end has failed, by an inference,
+//!    whichever of the two is heard of first (see [`crate::lives`]).
 //! 7. When the input closes, time stops: no timer fires.
 //!
 //! # Cost
@@ -33,7 +33,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use contracts::event::{JobId, Kind, UNTOLD};
+use contracts::event::{JobId, UNTOLD};
 use hashbrown::{HashMap, HashSet};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
@@ -43,8 +43,9 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::{StreamVec, operators::InputCapability};
 
 use crate::Tick;
-use crate::fact::{Answer, Fact, Input, Lost, Record};
+use crate::fact::{Answer, Fact, Input, Record};
 use crate::job_table::{Entry, Index, JobTable};
+use crate::lives::{Lives, Sign};
 use crate::name::Name;
 use crate::retention::Retention;
 use crate::row::{Change, Changes, Row};
@@ -63,6 +64,10 @@ const IN_WINDOWS: i64 = 3_660_000_000;
 
 /// How long it is remembered that a job was retired, in µs; an older answer is not believed.
 const REMEMBERED: Tick = 60_000_000;
+
+/// A job that may expire is looked at this often at least, in µs, so that those that end meanwhile do
+/// not wait here for weeks.
+const LOOK: Tick = 3_600_000_000;
 
 /// Jobs looked for before the first of them is touched.
 const AHEAD: usize = 16;
@@ -102,9 +107,11 @@ struct JobStates {
     keep_records: bool,
     table: JobTable,
     wheel: Wheel,
-    /// Jobs that may expire, by when: to the µs, so that what has expired at a tick does not depend on
-    /// when it was told.
-    expiries: BTreeMap<Tick, Vec<JobId>>,
+    /// Jobs of Celery to be looked at, by when: to the µs, so that what has expired at a tick does not
+    /// depend on when it was told.
+    looks: BTreeMap<Tick, Vec<JobId>>,
+    /// What was heard of the workers of Celery.
+    lives: Lives,
     /// The jobs of Celery that each worker has begun and not ended, as far as is reported.
     begun: HashMap<Name, HashSet<JobId>>,
     /// The jobs touched in the tick at hand, each with its row before.
@@ -124,7 +131,8 @@ impl JobStates {
             keep_records,
             table: JobTable::new(),
             wheel: Wheel::default(),
-            expiries: BTreeMap::new(),
+            looks: BTreeMap::new(),
+            lives: Lives::default(),
             begun: HashMap::new(),
             touched: Vec::new(),
             recalled: Vec::new(),
@@ -152,7 +160,7 @@ impl JobStates {
                     Input::Fact(fact) => self.learn(tick, fact, found),
                     Input::Stored(record) => self.recall(tick, *record),
                     Input::Answer(answer) => self.answered(tick, *answer),
-                    Input::Lost(lost) => self.lose(tick, &lost),
+                    Input::Sign(sign) => self.hear(tick, &sign),
                 }
             }
             if n < AHEAD {
@@ -171,8 +179,8 @@ impl JobStates {
             let youngest_retired = self.youngest_retired;
             let young =
                 |retention: Retention| retention.young(fact.created_at, youngest_retired, tick);
-            // What does not tell when the job was created says nothing about its age.
-            let tells = fact.attempt != UNTOLD || fact.kind <= Kind::Validated;
+            // Where the attempt is untold, so is when the job was created.
+            let tells = fact.attempt != UNTOLD;
             if self.retention.is_none_or(|retention| tells && young(retention)) {
                 self.begin(tick, &fact);
             } else {
@@ -180,10 +188,19 @@ impl JobStates {
             }
             return;
         };
+        let before = self.table.get(index).summary.begun();
+        if self.join(tick, index, &fact) && self.table.get(index).summary.is_untold() {
+            self.moved(fact.job, before, index);
+            self.conclude(tick, index);
+        }
+    }
+
+    /// Joins `fact` into the job at `index`; whether it was news.
+    fn join(&mut self, tick: Tick, index: Index, fact: &Fact) -> bool {
         let entry = self.table.get_mut(index);
         let old = (!entry.touched).then(|| row(entry));
-        let before = entry.summary.begun();
-        if entry.summary.join(&Summary::of(&fact)) {
+        let news = entry.summary.join(&Summary::of(fact));
+        if news {
             entry.tick = tick;
             entry.abandoned_at = 0;
             entry.unsaved = true;
@@ -191,11 +208,8 @@ impl JobStates {
                 entry.touched = true;
                 self.touched.push((index, Some(old)));
             }
-            if entry.summary.is_untold() {
-                self.moved(fact.job, before, index);
-                self.expire(tick, index);
-            }
         }
+        news
     }
 
     /// Notes where a job is begun, if that has changed.
@@ -222,48 +236,42 @@ impl JobStates {
         }
     }
 
-    /// Fails what a worker had begun, and can no longer tell the end of.
-    fn lose(&mut self, tick: Tick, Lost { worker, idle, began, .. }: &Lost) {
-        let jobs: Vec<JobId> = self.begun.get(worker).into_iter().flatten().copied().collect();
+    /// Takes in a sign of a worker: what it had begun before may be lost.
+    fn hear(&mut self, tick: Tick, sign: &Sign) {
+        if !self.lives.hear(sign) {
+            return;
+        }
+        let jobs: Vec<JobId> =
+            self.begun.get(&sign.worker).into_iter().flatten().copied().collect();
         for job in jobs {
-            let Some(index) = self.find(job) else { continue };
-            let entry = self.table.get(index);
-            let of_that_life = entry.summary.begun().filter(|(_, at)| at > idle && at < began);
-            if let Some(fact) = of_that_life.and_then(|_| entry.summary.lost(entry.job, *began)) {
-                self.conclude(tick, index, &fact);
+            if let Some(index) = self.find(job) {
+                self.conclude(tick, index);
             }
         }
     }
 
-    /// Joins what is concluded of a job, unless it is known.
-    fn conclude(&mut self, tick: Tick, index: Index, fact: &Fact) {
-        let entry = self.table.get_mut(index);
-        let old = (!entry.touched).then(|| row(entry));
-        if entry.summary.join(&Summary::of(fact)) {
-            entry.tick = tick;
-            entry.abandoned_at = 0;
-            entry.unsaved = true;
-            if let Some(old) = old {
-                entry.touched = true;
-                self.touched.push((index, Some(old)));
-            }
-        }
+    /// When the job at `entry` was lost with its worker, if it was.
+    fn lost_at(&self, entry: &Entry) -> Option<i64> {
+        let (worker, at) = entry.summary.begun()?;
+        self.lives.lost_at(worker, at)
     }
 
-    /// Cancels a job that has expired, or looks at it again when it may have.
-    fn expire(&mut self, tick: Tick, index: Index) {
-        let entry = self.table.get_mut(index);
-        let Some(due) = entry.summary.expiry() else { return };
-        let Some(fact) = entry.summary.expired(entry.job, tick) else {
-            return self.expiries.entry(due).or_default().push(entry.job);
-        };
-        self.conclude(tick, index, &fact);
+    /// Joins what follows, of a job of Celery, from what is not told: that it was lost, or has
+    /// expired. It is looked at again when it may have.
+    fn conclude(&mut self, tick: Tick, index: Index) {
+        let entry = self.table.get(index);
+        let lost = self.lost_at(entry).and_then(|at| entry.summary.lost(entry.job, at));
+        if let Some(fact) = lost.or_else(|| entry.summary.expired(entry.job, tick)) {
+            self.join(tick, index, &fact);
+        } else if let Some(due) = entry.summary.expiry() {
+            self.looks.entry(due.min(tick + LOOK)).or_default().push(entry.job);
+        }
     }
 
     /// The next tick at which a timer is due.
     fn next_timer(&self) -> Option<Tick> {
-        let expiry = self.expiries.first_key_value().map(|(&due, _)| due);
-        self.wheel.next().into_iter().chain(expiry).min()
+        let look = self.looks.first_key_value().map(|(&due, _)| due);
+        self.wheel.next().into_iter().chain(look).min()
     }
 
     fn answered(&mut self, tick: Tick, Answer { fact, record, read_at }: Answer) {
@@ -289,7 +297,7 @@ impl JobStates {
         let index = self.insert(tick, fact.job, Summary::of(fact));
         if fact.attempt == UNTOLD {
             self.moved(fact.job, None, index);
-            self.expire(tick, index);
+            self.conclude(tick, index);
         }
         if let Some(retention) = &self.retention {
             self.wheel.enter(Wheel::slot(tick + retention.retire_after), fact.job);
@@ -308,6 +316,7 @@ impl JobStates {
                 self.touched.push((index, Some(row(entry))));
                 entry.touched = true;
             }
+            let before = entry.summary.begun();
             entry.summary.join(&record.summary);
             // The store may lack what was here, or still have it as retired.
             entry.unsaved = true;
@@ -315,6 +324,10 @@ impl JobStates {
                 self.recalled.push(Change { old: Some(old()), new: None });
             }
             entry.recalled = true;
+            if entry.summary.is_untold() {
+                self.moved(record.job, before, index);
+                self.looks.entry(tick + 1).or_default().push(record.job);
+            }
             return;
         }
         let before = retired.then(old);
@@ -326,12 +339,13 @@ impl JobStates {
         entry.tick = record.tick;
         entry.abandoned_at = record.abandoned_at.unwrap_or(0);
         entry.recalled = true;
-        if let Some(due) = entry.summary.expiry() {
-            // Not while it is read: what that tick seals is not written.
-            self.expiries.entry(due.max(tick + 1)).or_default().push(record.job);
-        }
         if entry.summary.is_untold() {
             self.moved(record.job, None, index);
+            let entry = self.table.get(index);
+            if entry.summary.expiry().is_some() || self.lost_at(entry).is_some() {
+                // Not while it is read: what that tick seals is not written.
+                self.looks.entry(tick + 1).or_default().push(record.job);
+            }
         }
         let entry = self.table.get_mut(index);
         // Read back at a restart, it is just what the store has.
@@ -363,10 +377,10 @@ impl JobStates {
 
     /// Looks at the jobs due at `tick`: gives up, retires, or enters them again.
     fn fire(&mut self, tick: Tick) {
-        while let Some(expiry) = self.expiries.first_entry().filter(|due| *due.key() <= tick) {
-            for job in expiry.remove() {
+        while let Some(look) = self.looks.first_entry().filter(|due| *due.key() <= tick) {
+            for job in look.remove() {
                 if let Some(index) = self.find(job) {
-                    self.expire(tick, index);
+                    self.conclude(tick, index);
                 }
             }
         }
@@ -489,7 +503,7 @@ pub fn job_states<'s>(
 ) -> Jobs<'s> {
     let mut builder = OperatorBuilder::new("JobStates".to_owned(), inputs.scope());
     let exchange = Exchange::new(|input: &Input| match input {
-        Input::Lost(lost) => lost.to,
+        Input::Sign(sign) => sign.to,
         input => route(input.job()),
     });
     let mut input = builder.new_input(inputs, exchange);

@@ -1,82 +1,129 @@
-//! The lives of Celery's workers: which process each was, and when the next began.
+//! The lives of Celery's workers: when each began anew, and when it last had nothing to do.
 //!
-//! A worker that is killed says nothing. When another process is heard of under its name, what the
-//! former had begun and not ended is lost: with it, or with what it had not told yet. What it had begun
-//! before it last said that it had nothing to do is not: that has ended, without a word.
+//! ```text
+//!   begun ──── fresh             lost, when the next life began
+//!   begun ──── idle ──── fresh   ended without a word, before that
+//! ```
+//!
+//! A worker that is killed says nothing. When a process under its name says that it has begun nothing
+//! yet, what was begun there before is of a process that is gone: it is lost, with it or with what it
+//! had not told. But what that process had begun before it last said that it had nothing to do has
+//! ended. Neither needs to know who the former process was, so it holds after a restart of ours, and
+//! where each process has the same number, as in a container.
 //!
 //! # Invariants
 //!
-//! 1. What is known depends on the set of what was heard.
-//! 2. The size is bounded: the latest [`KEPT`] processes of a worker.
+//! 1. What is known depends on the set of signs, as long as they come about in the order of their
+//!    times, as those of one worker do; [`Signs`] brings others into it.
+//! 2. The size is bounded: the latest [`KEPT`] lives of a worker.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::fact::Lost;
 use crate::name::Name;
 
-/// Processes of a worker that are told apart: what an earlier one had begun is lost long since.
+/// Lives of a worker that are told apart: what an earlier one had begun is lost long since.
 const KEPT: usize = 16;
+
+/// Of many signs that a worker had nothing to do the last in so many µs is enough for who collects
+/// them: a life takes longer.
+const SLOT: i64 = 10_000_000;
 
 /// A sign of life of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Heard {
+pub struct Sign {
     pub worker: Name,
-    /// Of its process: a worker that begins anew has another.
-    pub pid: i64,
     /// µs since the epoch.
     pub at: i64,
-    /// It had nothing to do.
-    pub idle: bool,
+    /// It is of a process that has begun nothing yet; else of one that has nothing to do.
+    pub fresh: bool,
+    /// Which worker of the dataflow this is for: every one is told. Set by who feeds it.
+    pub to: u64,
 }
 
-/// A process, from when it was first heard of to when it last had nothing to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Life {
-    first: i64,
-    pid: i64,
+/// What was heard of one worker.
+#[derive(Debug)]
+struct Worker {
+    /// When each life began, and when there was last nothing to do before; in their order.
+    lives: Vec<(i64, i64)>,
+    /// When there was last nothing to do.
     idle: i64,
 }
 
 /// What was heard of workers.
 #[derive(Debug, Default)]
-pub struct Lives(HashMap<Name, Vec<Life>>);
+pub struct Lives(HashMap<Name, Worker>);
 
 impl Lives {
-    /// Takes in a sign of life; gives what is lost if it is the first of a process after another.
-    pub fn hear(&mut self, heard: &Heard) -> Option<Lost> {
-        let Heard { worker, pid, at, idle } = *heard;
-        let lives = self.0.entry(worker).or_default();
-        let idle = if idle { at } else { i64::MIN };
-        if let Some(life) = lives.iter_mut().find(|life| life.pid == pid) {
-            life.first = life.first.min(at);
-            life.idle = life.idle.max(idle);
-            lives.sort_unstable();
-            return None;
+    /// What these signs come to, which are in their order.
+    pub fn of(signs: &[Sign]) -> Lives {
+        let mut lives = Lives::default();
+        for sign in signs {
+            lives.hear(sign);
         }
-        lives.push(Life { first: at, pid, idle });
-        lives.sort_unstable();
-        let beyond = lives.len().saturating_sub(KEPT);
-        lives.drain(..beyond);
-        self.lost_of(worker).into_iter().find(|lost| lost.began == at)
+        lives
     }
 
-    /// What is lost with workers, as far as is known of them.
-    pub fn lost(&self) -> Vec<Lost> {
-        self.0.keys().flat_map(|worker| self.lost_of(*worker)).collect()
-    }
-
-    fn lost_of(&self, worker: Name) -> Vec<Lost> {
-        let lives = self.0.get(&worker).map_or(&[][..], Vec::as_slice);
-        // Of the first of them nobody knows whether there was another before.
-        let pairs = lives.windows(2).map(|pair| (pair[0].idle, pair[1].first));
-        pairs.map(|(idle, began)| Lost { worker, idle, began, to: 0 }).collect()
+    /// Takes in a sign; whether a life began that was not known.
+    pub fn hear(&mut self, sign: &Sign) -> bool {
+        let nothing = || Worker { lives: Vec::new(), idle: i64::MIN };
+        let worker = self.0.entry(sign.worker).or_insert_with(nothing);
+        if !sign.fresh {
+            worker.idle = worker.idle.max(sign.at);
+            // One that comes after the life that followed.
+            let next = worker.lives.partition_point(|(began, _)| *began <= sign.at);
+            if let Some((_, idle)) = worker.lives.get_mut(next) {
+                *idle = (*idle).max(sign.at);
+            }
+            return false;
+        }
+        let Err(place) = worker.lives.binary_search_by_key(&sign.at, |(began, _)| *began) else {
+            return false;
+        };
+        let idle = if worker.idle < sign.at { worker.idle } else { i64::MIN };
+        worker.lives.insert(place, (sign.at, idle));
+        let beyond = worker.lives.len().saturating_sub(KEPT);
+        worker.lives.drain(..beyond);
+        true
     }
 
     /// When what `worker` began at `at` was lost, if it was.
     pub fn lost_at(&self, worker: Name, at: i64) -> Option<i64> {
-        let next = self.lost_of(worker).into_iter().find(|lost| lost.began > at)?;
-        (next.idle < at).then_some(next.began)
+        let lives = &self.0.get(&worker)?.lives;
+        let (began, idle) = *lives.get(lives.partition_point(|(began, _)| *began <= at))?;
+        (idle < at).then_some(began)
+    }
+}
+
+/// Signs that are collected before they are told.
+#[derive(Debug, Default)]
+pub struct Signs {
+    fresh: BTreeSet<(i64, Name)>,
+    /// The last in each slot.
+    idle: BTreeMap<(i64, Name), i64>,
+}
+
+impl Signs {
+    pub fn add(&mut self, sign: &Sign) {
+        let Sign { worker, at, fresh, .. } = *sign;
+        if fresh {
+            self.fresh.insert((at, worker));
+        } else {
+            let last = self.idle.entry((at.div_euclid(SLOT), worker)).or_insert(at);
+            *last = at.max(*last);
+        }
+    }
+
+    /// All of them, in the order of their times.
+    pub fn in_order(&self) -> Vec<Sign> {
+        let fresh = self.fresh.iter().map(|&(at, worker)| Sign { worker, at, fresh: true, to: 0 });
+        let idle = self.idle.iter();
+        let idle = idle.map(|(&(_, worker), &at)| Sign { worker, at, fresh: false, to: 0 });
+        let mut signs: Vec<Sign> = fresh.chain(idle).collect();
+        signs.sort_by_key(|sign| (sign.at, sign.fresh));
+        signs
     }
 }
 
@@ -84,51 +131,49 @@ impl Lives {
 mod tests {
     use super::*;
 
-    fn heard(pid: i64, at: i64, idle: bool) -> Heard {
-        Heard { worker: Name::new("w1@a"), pid, at, idle }
+    fn sign(at: i64, fresh: bool) -> Sign {
+        Sign { worker: Name::new("w1@a"), at, fresh, to: 0 }
+    }
+
+    fn lost(signs: &[Sign]) -> [Option<i64>; 6] {
+        let lives = Lives::of(signs);
+        [5, 19, 21, 29, 30, 40].map(|at| lives.lost_at(Name::new("w1@a"), at))
     }
 
     #[test]
-    fn another_process_under_the_same_name_is_a_new_life_whenever_it_is_told() {
-        let worker = Name::new("w1@a");
-        let signs = [
-            heard(1, 10, true),
-            heard(1, 12, false),
-            heard(2, 30, true),
-            heard(1, 20, true),
-            heard(2, 31, false),
-        ];
+    fn what_was_begun_before_a_fresh_process_is_lost_unless_it_had_ended() {
+        let signs = [sign(10, true), sign(12, false), sign(20, false), sign(30, true)];
+        let expected = [Some(10), None, Some(30), Some(30), None, None];
+        assert_eq!(lost(&signs), expected);
+        // Nobody has to have been heard of before.
+        assert_eq!(lost(&[sign(30, true)])[..4], [Some(30); 4]);
+        assert_eq!(lost(&[]), [None; 6]);
+    }
+
+    #[test]
+    fn signs_that_were_collected_come_to_the_same_in_any_order() {
+        let (second, signs) = (1_000_000, [(10, true), (12, false), (35, false), (60, true)]);
+        let mut signs = signs.map(|(at, fresh)| sign(at * second, fresh));
+        let lost =
+            |lives: &Lives| [5, 20, 36, 61].map(|at| lives.lost_at(Name::new("w1@a"), at * second));
+        let expected = lost(&Lives::of(&signs));
+        assert_eq!(expected, [Some(10), None, Some(60), None].map(|at| at.map(|at| at * second)));
         for turned in 0..signs.len() {
-            let mut lives = Lives::default();
-            let mut turn = signs;
-            turn.rotate_left(turned);
-            for sign in &turn {
-                lives.hear(sign);
-            }
-            let lost = [5, 19, 21, 29, 30, 40].map(|at| lives.lost_at(worker, at));
-            assert_eq!(lost, [None, None, Some(30), Some(30), None, None]);
-            assert_eq!(lives.lost(), [Lost { worker, idle: 20, began: 30, to: 0 }]);
+            signs.rotate_left(1);
+            let mut collected = Signs::default();
+            signs.iter().chain(&signs).for_each(|sign| collected.add(sign));
+            assert_eq!(lost(&Lives::of(&collected.in_order())), expected, "turned by {turned}");
         }
-        assert_eq!(Lives::default().lost_at(worker, 0), None);
-    }
-
-    #[test]
-    fn a_new_life_is_news_once_and_the_first_is_none() {
-        let mut lives = Lives::default();
-        assert_eq!(lives.hear(&heard(1, 10, false)), None);
-        let lost = lives.hear(&heard(2, 20, false)).unwrap();
-        assert_eq!((lost.idle, lost.began), (i64::MIN, 20));
-        assert_eq!(lives.hear(&heard(2, 22, false)), None);
-        assert_eq!(lives.hear(&heard(1, 9, false)), None);
     }
 
     #[test]
     fn a_worker_that_begins_a_thousand_times_takes_no_more_room() {
         let mut lives = Lives::default();
-        for pid in 0..1_000 {
-            assert_eq!(lives.hear(&heard(pid, pid * 10, false)).is_some(), pid > 0);
+        for life in 0..1_000 {
+            assert!(lives.hear(&sign(life * 10, true)));
+            assert!(!lives.hear(&sign(life * 10, true)), "told twice");
         }
-        assert_eq!(lives.0[&Name::new("w1@a")].len(), KEPT);
+        assert_eq!(lives.0[&Name::new("w1@a")].lives.len(), KEPT);
         assert_eq!(lives.lost_at(Name::new("w1@a"), 9_985), Some(9_990));
     }
 }

@@ -126,9 +126,22 @@ impl Default for Rest {
     }
 }
 
-/// The tick at which a job is taken for expired that does so at `expires`.
-fn expiry_due(expires: i64) -> Tick {
-    Tick::try_from(expires).unwrap_or(0)
+/// What follows from nothing being heard of `job` after `over`.
+fn concluded(job: JobId, over: &Standing, kind: Kind, at: i64) -> Fact {
+    Fact {
+        job,
+        event: inference_id(over.event, kind),
+        at,
+        created_at: over.at,
+        seq: 0,
+        job_type: Name::NONE,
+        queue: Name::NONE,
+        worker: Name::NONE,
+        attempt: UNTOLD,
+        kind,
+        inferred: true,
+        expires_after: 0,
+    }
 }
 
 /// All that is known of a job.
@@ -207,7 +220,7 @@ impl Summary {
     }
 
     /// When it is no longer to be begun, where that is known.
-    pub fn expires(&self) -> Option<i64> {
+    fn expires(&self) -> Option<i64> {
         self.untold().and_then(Untold::expires)
     }
 
@@ -216,25 +229,9 @@ impl Summary {
     ///
     /// Celery leaves that to the broker, which drops the message and tells nobody.
     pub fn expired(&self, job: JobId, now: Tick) -> Option<Fact> {
-        let at =
-            self.expires().filter(|_| self.top.kind == Kind::Created && !self.top.inferred())?;
-        if now < expiry_due(at) {
-            return None;
-        }
-        Some(Fact {
-            job,
-            event: inference_id(self.top.event, Kind::Cancelled),
-            at,
-            created_at: self.top.at,
-            seq: 0,
-            job_type: Name::NONE,
-            queue: Name::NONE,
-            worker: Name::NONE,
-            attempt: UNTOLD,
-            kind: Kind::Cancelled,
-            inferred: true,
-            expires_after: 0,
-        })
+        self.expiry().filter(|due| *due <= now)?;
+        let at = self.expires()?.max(self.top.at);
+        Some(concluded(job, &self.top, Kind::Cancelled, at))
     }
 
     /// The worker of Celery that has begun the job, and when, if nothing was reported since.
@@ -246,26 +243,14 @@ impl Summary {
     /// having told the end: that it is lost.
     pub fn lost(&self, job: JobId, at: i64) -> Option<Fact> {
         let (_, top) = self.untold()?.begun()?;
-        Some(Fact {
-            job,
-            event: inference_id(top.event, Kind::Failed),
-            at,
-            created_at: top.at,
-            seq: 0,
-            job_type: Name::NONE,
-            queue: Name::NONE,
-            worker: Name::NONE,
-            attempt: UNTOLD,
-            kind: Kind::Failed,
-            inferred: true,
-            expires_after: 0,
-        })
+        Some(concluded(job, &top, Kind::Failed, at))
     }
 
     /// When it is to be looked at whether the job has expired.
     pub(crate) fn expiry(&self) -> Option<Tick> {
-        let expires = self.expires().filter(|_| self.top.kind == Kind::Created);
-        expires.filter(|_| !self.top.inferred()).map(expiry_due)
+        // A retry is sent before it is told that the attempt before has failed.
+        let waits = matches!(self.top.kind, Kind::Created | Kind::Retried) && !self.top.inferred();
+        self.expires().filter(|_| waits).map(|at| Tick::try_from(at).unwrap_or(0))
     }
 
     /// Whether `fact` decides the state.

@@ -8,7 +8,8 @@ mod support;
 use contracts::event::{Kind, State, UNTOLD};
 use pipeline::Tick;
 use pipeline::dataflow::Config;
-use pipeline::fact::{Fact, Input, Lost};
+use pipeline::fact::{Fact, Input};
+use pipeline::lives::Sign;
 use pipeline::name::Name;
 use pipeline::row::Row;
 use pipeline::seal::Sealed;
@@ -42,8 +43,12 @@ struct Graph {
 
 impl Graph {
     fn new() -> Graph {
+        Graph::of(1)
+    }
+
+    fn of(n_workers: usize) -> Graph {
         let config = Config { grid: 1, keep_records: true, ..Config::default() };
-        Graph { pipeline: Pipeline::start(config, 1).unwrap(), cells: Vec::new() }
+        Graph { pipeline: Pipeline::start(config, n_workers).unwrap(), cells: Vec::new() }
     }
 
     /// Feeds facts at a tick; gives the records that a store is to keep.
@@ -68,7 +73,7 @@ impl Graph {
         self.tick(tick, facts.iter().cloned().map(Input::Fact).collect())
     }
 
-    /// The state of the only job.
+    /// The state of the only job, or of all.
     fn state(&self) -> State {
         let mut states: Vec<_> = State::ALL
             .into_iter()
@@ -155,28 +160,29 @@ fn begun(event: u128, seconds: i64) -> Fact {
     Fact { worker: Name::new("w1@a"), ..told(event, Kind::Executed, seconds) }
 }
 
-/// The worker has begun anew at a second after [`BASE`], and had nothing to do at another.
-fn lost(idle: i64, began: i64) -> Input {
-    let [idle, began] = [idle, began].map(|seconds| BASE + seconds * SECOND);
-    Input::Lost(Lost { worker: Name::new("w1@a"), idle, began, to: 0 })
+/// What a worker says of itself, so many seconds after [`BASE`]: that it has begun nothing yet, or
+/// that it has nothing to do.
+fn says(seconds: i64, fresh: bool) -> Input {
+    Input::Sign(Sign { worker: Name::new("w1@a"), at: BASE + seconds * SECOND, fresh, to: 0 })
 }
 
 #[test]
 fn what_a_worker_had_begun_is_lost_when_it_begins_anew() {
     let mut graph = Graph::new();
     graph.facts(at(0), &[begun(1, 1)]);
-    let records = graph.tick(at(5), vec![lost(0, 5)]);
+    let records = graph.tick(at(5), vec![says(0, false), says(5, true)]);
     assert_eq!(graph.state(), State::Failed);
     let row = Row::of(begun(1, 1).job, &records[0].0, false);
     assert_eq!((row.finished, row.inferred), (BASE + 5 * SECOND, true));
+    assert_eq!(Summary::decode(&records[0].0.encode()).as_ref(), Ok(&records[0].0));
     // Celery delivers it once more, if it was not acknowledged.
     graph.facts(at(6), &[begun(2, 6)]);
     assert_eq!(graph.state(), State::Executing);
-    graph.tick(at(7), vec![lost(0, 5)]);
+    graph.tick(at(7), vec![says(5, true)]);
     assert_eq!(graph.state(), State::Executing, "that was another life");
     graph.facts(at(8), &[told(3, Kind::Completed, 8)]);
     assert_eq!(graph.state(), State::Completed);
-    graph.tick(at(9), vec![lost(0, 9)]);
+    graph.tick(at(9), vec![says(9, true)]);
     assert_eq!(graph.state(), State::Completed);
 }
 
@@ -184,11 +190,70 @@ fn what_a_worker_had_begun_is_lost_when_it_begins_anew() {
 fn what_had_ended_without_a_word_is_not_lost_nor_what_is_elsewhere() {
     let mut graph = Graph::new();
     graph.facts(at(0), &[begun(1, 1)]);
-    graph.tick(at(5), vec![lost(2, 5)]);
+    graph.tick(at(5), vec![says(2, false), says(5, true)]);
     assert_eq!(graph.state(), State::Executing);
     graph.facts(at(6), &[Fact { worker: Name::new("w2@b"), ..begun(2, 6) }]);
-    graph.tick(at(9), vec![lost(0, 9)]);
+    graph.tick(at(9), vec![says(9, true)]);
     assert_eq!(graph.state(), State::Executing);
+}
+
+#[test]
+fn a_start_that_is_told_after_the_next_life_is_lost_all_the_same_and_one_of_that_life_is_not() {
+    let mut graph = Graph::new();
+    graph.tick(at(0), vec![says(5, true)]);
+    graph.facts(at(6), &[begun(1, 1)]);
+    assert_eq!(graph.state(), State::Failed);
+    let mut graph = Graph::new();
+    graph.tick(at(0), vec![says(5, true)]);
+    graph.facts(at(6), &[begun(1, 6)]);
+    graph.tick(at(7), vec![says(7, false)]);
+    assert_eq!(graph.state(), State::Executing);
+}
+
+#[test]
+fn a_retry_that_nobody_takes_expires_though_it_was_sent_before_the_attempt_failed() {
+    let mut graph = Graph::new();
+    graph.facts(at(0), &[told(1, Kind::Created, 0), told(2, Kind::Executed, 1), sent(3, 2)]);
+    graph.facts(at(3), &[told(4, Kind::Retried, 3)]);
+    assert_eq!(graph.state(), State::Retrying);
+    graph.facts(at(12) - 1, &[]);
+    assert_eq!(graph.state(), State::Retrying);
+    graph.facts(at(12), &[]);
+    assert_eq!(graph.state(), State::Cancelled);
+}
+
+#[test]
+fn a_task_that_was_taken_for_expired_can_still_be_lost() {
+    // By its worker's clock it was begun before it was sent.
+    let clocks = [begun(2, -1), sent(1, 0)];
+    for turned in [false, true] {
+        let mut graph = Graph::new();
+        let [first, second] =
+            if turned { [&clocks[1], &clocks[0]] } else { [&clocks[0], &clocks[1]] };
+        graph.facts(at(0), std::slice::from_ref(first));
+        graph.facts(at(30), std::slice::from_ref(second));
+        graph.tick(at(40), vec![says(40, true)]);
+        assert_eq!(graph.state(), State::Failed, "{turned}");
+    }
+}
+
+#[test]
+fn two_workers_lose_what_one_does() {
+    let jobs = (1..40).map(|job| {
+        Input::Fact(Fact {
+            worker: Name::new("w1@a"),
+            attempt: UNTOLD,
+            ..fact(job, job, Kind::Executed, BASE)
+        })
+    });
+    let inputs: Vec<Input> = std::iter::once(says(5, true)).chain(jobs).collect();
+    let lost = [1, 2].map(|workers| {
+        let mut graph = Graph::of(workers);
+        graph.tick(at(6), inputs.clone());
+        graph.tick(at(7), Vec::new());
+        graph.state()
+    });
+    assert_eq!(lost, [State::Failed; 2]);
 }
 
 proptest! {

@@ -67,7 +67,6 @@ fields! {
     Metadata = Job / b"metadata" at "/payload/metadata";
     Origin = Root / b"origin" at "/origin";
     OriginFormat = Origin / b"format" at "/origin/format";
-    OriginSource = Origin / b"source" at "/origin/source";
     OriginExpires = Origin / b"expires" at "/origin/expires";
     OriginEvent = Origin / b"event" at "/origin/event";
 }

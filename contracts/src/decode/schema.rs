@@ -92,7 +92,6 @@ fn origin<'a>(fields: &Fields<'a>) -> Option<Origin<'a>> {
     let expires = fields.optional_text(Field::OriginExpires).ok().flatten();
     Some(Origin {
         format,
-        source: fields.optional_text(Field::OriginSource).ok().flatten(),
         expires: expires.and_then(|text| Micros::parse(&text).ok()),
         event: fields.optional_object(Field::OriginEvent).ok().flatten(),
     })

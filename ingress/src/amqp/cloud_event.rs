@@ -19,10 +19,14 @@ const PREFIXES: [&str; 2] = ["cloudEvents_", "cloudEvents:"];
 
 /// The headers that are attributes, in the form in which the specification writes their values.
 pub(super) fn headers(headers: &FieldTable) -> Vec<(String, String)> {
-    let ours = headers
-        .into_iter()
-        .filter(|(name, _)| PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix)));
-    ours.map(|(name, value)| (name.to_string(), text(value))).collect()
+    let attributes = headers.into_iter().filter(|(name, _)| is_attribute(name.as_str()));
+    attributes.map(|(name, value)| (name.to_string(), text(value))).collect()
+}
+
+/// Whether a header of that name is an attribute of a CloudEvent.
+#[must_use]
+pub fn is_attribute(name: &str) -> bool {
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn text(value: &AMQPValue) -> String {

@@ -8,7 +8,8 @@
 //!
 //! # Invariants
 //!
-//! 1. The body is the one that was received, byte for byte; of a batch, the element's.
+//! 1. The body is the one that was received, byte for byte; of a batch, the element's. So are the
+//!    content type and the attributes of a CloudEvent, which it would be none without.
 //! 2. A receipt is settled only after the broker has confirmed the dead letter.
 //! 3. A dead letter is given up when its delivery will come again anyway, so that it is not put
 //!    aside once for every session.
@@ -76,17 +77,21 @@ fn message(raw: &Raw, body: &[u8], rejection: &Rejection) -> Message {
         pointer => format!("{pointer}: {detail}"),
     };
     detail.truncate(detail.floor_char_boundary(MAX_DETAIL_BYTES));
+    // A CloudEvent is one by what stands beside its body.
+    let attributes = raw.cloud_event.iter().cloned().map(|(name, text)| (name.into(), text));
+    let ours = [
+        (REASON.into(), reason.to_string()),
+        (DETAIL.into(), detail),
+        (EXCHANGE.into(), raw.exchange.clone()),
+        (ROUTING_KEY.into(), raw.routing_key.clone()),
+    ];
     Message {
         exchange: DEAD_LETTER_EXCHANGE.into(),
         routing_key: reason.as_str().into(),
         body: body.into(),
         message_id: raw.message_id.clone(),
-        headers: vec![
-            (REASON.into(), reason.to_string()),
-            (DETAIL.into(), detail),
-            (EXCHANGE.into(), raw.exchange.clone()),
-            (ROUTING_KEY.into(), raw.routing_key.clone()),
-        ],
+        content_type: raw.content_type.clone(),
+        headers: ours.into_iter().chain(attributes).collect(),
     }
 }
 

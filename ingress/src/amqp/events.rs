@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::{Micros, Reason, Rejection};
-use pipeline::lives::Heard;
+use pipeline::lives::Sign;
 use tokio::sync::watch;
 
 use super::cloud_event;
@@ -25,7 +25,7 @@ use super::consumer::{self, Consumer, Raw, Settle, Status};
 use super::dead_letter::{DeadLetter, DeadLetters};
 use super::publisher::Publisher;
 use crate::ahead::{in_time, time_in_time};
-use crate::submit::{self, Delivery, Receipt, Submitted};
+use crate::submit::{Delivery, Receipt, Submitted};
 use crate::vocabulary::{Entry, Vocabulary};
 
 /// What takes place of the events of a queue.
@@ -45,7 +45,7 @@ impl Events {
         publisher: Publisher,
         clock: impl Fn() -> Micros + Send + 'static,
         mut deliver: impl FnMut(Delivery) + Send + 'static,
-        mut hear: impl FnMut(Heard) + Send + 'static,
+        mut hear: impl FnMut(Sign) + Send + 'static,
         reject: impl Fn(Reason) + Send + Sync + 'static,
     ) -> Events {
         let dead_letters = DeadLetters::start(publisher, reject);
@@ -85,7 +85,7 @@ fn take(
     vocabulary: &Vocabulary,
     now: Micros,
     deliver: &mut impl FnMut(Delivery),
-    hear: &mut impl FnMut(Heard),
+    hear: &mut impl FnMut(Sign),
     dead_letters: &DeadLetters,
 ) {
     let session = settle.session();
@@ -101,9 +101,9 @@ fn take(
     for (element, receipt) in elements.into_iter().zip(receipts) {
         match element {
             Element::Good(event) => deliver(Delivery { event: *event, receipt }),
-            Element::Pulse(heard) => {
+            Element::Pulse(sign) => {
                 // The next comes in seconds, if this one is lost.
-                hear(heard);
+                sign.into_iter().for_each(&mut *hear);
                 receipt.settle();
             }
             Element::Bad(body, rejection) => {
@@ -119,7 +119,7 @@ fn take(
 enum Element<'a> {
     Good(Box<Submitted>),
     /// There is nothing to keep.
-    Pulse(Heard),
+    Pulse(Option<Sign>),
     Bad(&'a [u8], Rejection),
 }
 
@@ -143,9 +143,7 @@ fn elements<'a>(body: &'a [u8], vocabulary: &Vocabulary, now: Micros) -> Vec<Ele
         Entry::Note(note) => {
             time_in_time(note.at, now).map(|()| Element::Good(Box::new(Submitted::note(note))))
         }
-        Entry::Pulse(pulse) => {
-            time_in_time(pulse.at, now).map(|()| Element::Pulse(submit::heard(pulse)))
-        }
+        Entry::Pulse { at, sign } => time_in_time(at, now).map(|()| Element::Pulse(sign)),
     };
     let element = |&element: &&'a [u8]| match vocabulary.read(element, judge).flatten() {
         Ok(good) => good,

@@ -74,6 +74,7 @@ pub struct Message {
     pub routing_key: Cow<'static, str>,
     pub body: Arc<[u8]>,
     pub message_id: Option<String>,
+    pub content_type: Option<String>,
     pub headers: Vec<(Cow<'static, str>, String)>,
 }
 
@@ -81,7 +82,7 @@ impl Message {
     /// The first name that does not fit on the wire.
     fn too_long(&self) -> Option<&str> {
         let names = [&*self.exchange, &*self.routing_key].into_iter();
-        let names = names.chain(self.message_id.as_deref());
+        let names = names.chain(self.message_id.as_deref()).chain(self.content_type.as_deref());
         let mut names = names.chain(self.headers.iter().map(|(name, _)| &**name));
         names.find(|name| name.len() > MAX_NAME_BYTES)
     }

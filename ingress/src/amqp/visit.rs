@@ -113,6 +113,7 @@ pub struct Letters {
 pub struct Letter {
     pub routing_key: String,
     pub message_id: Option<String>,
+    pub content_type: Option<String>,
     /// Those that are text.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -142,6 +143,7 @@ impl Letter {
         Letter {
             routing_key: routing_key.into(),
             message_id: properties.message_id().clone().map(String::from),
+            content_type: properties.content_type().clone().map(String::from),
             headers: headers.collect(),
             body: data,
             acker,

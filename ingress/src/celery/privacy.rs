@@ -67,8 +67,10 @@ impl Keep {
                     self.text(&other.to_string())
                 }
                 ("traceback", Value::String(text)) => {
+                    let mut text = self.redacted(text);
                     let from = text.char_indices().rev().nth(MAX_TRACEBACK - 1);
-                    self.redacted(&text[from.map_or(0, |(at, _)| at)..])
+                    text.drain(..from.map_or(0, |(at, _)| at));
+                    text
                 }
                 _ => continue,
             };

@@ -7,7 +7,7 @@ use super::*;
 const BODIES: &str = include_str!("../../fixtures/celery-bodies.jsonl");
 
 fn told(event: Value) -> Result<Told, Rejection> {
-    read(event.to_string().as_bytes(), &Keep::default(), None)
+    read(event.to_string().as_bytes(), &Keep::default())
 }
 
 fn envelope(event: Value) -> Vec<u8> {
@@ -51,11 +51,12 @@ fn reading(event: &Event<'_>) -> String {
 fn readings(body: &str) -> String {
     let mut lines = String::new();
     for element in contracts::elements(body.as_bytes()).unwrap().elements() {
-        let line = match read(element, &Keep::default(), None) {
+        let line = match read(element, &Keep::default()) {
             Ok(Told::Job(envelope)) => reading(&decode(&envelope).unwrap()),
             Ok(Told::Note(Note { at, .. })) => format!("note at {at}"),
-            Ok(Told::Pulse(Pulse { worker, pid, at, idle })) => {
-                format!("{worker} {pid} lives at {at}, idle {idle}")
+            Ok(Told::Pulse { at, sign: None }) => format!("a worker lives at {at}"),
+            Ok(Told::Pulse { at, sign: Some(Sign { worker, fresh, .. }) }) => {
+                format!("{worker:?} lives at {at}, fresh {fresh}")
             }
             Err(rejection) => rejection.to_string(),
         };
@@ -175,7 +176,7 @@ fn what_is_no_event_of_celery_is_refused_with_its_place() {
         (br#"{"type":"task-started","type":"task-sent"}"#, Reason::BadJson),
         (br#"{"runtime":NaN}"#, Reason::BadJson),
     ] {
-        assert_eq!(read(body, &Keep::default(), None).unwrap_err().reason, reason);
+        assert_eq!(read(body, &Keep::default()).unwrap_err().reason, reason);
     }
 }
 
@@ -186,13 +187,12 @@ fn arguments_and_results_stay_outside_unless_asked_for() {
     let text = String::from_utf8(envelope(secret.clone())).unwrap();
     assert!(!text.contains("secret"), "{text}");
     let keep = Keep::new(&["result".to_owned()], &[]).unwrap();
-    let Ok(Told::Job(text)) = read(secret.to_string().as_bytes(), &keep, Some("b1")) else {
+    let Ok(Told::Job(text)) = read(secret.to_string().as_bytes(), &keep) else {
         panic!("an event of a job");
     };
     let text: Value = serde_json::from_slice(&text).unwrap();
     assert_eq!(text["origin"]["event"]["result"], "'secret'");
     assert!(text["origin"]["event"].get("args").is_none());
-    assert_eq!(text["origin"]["source"], "b1");
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn a_recorded_line_is_a_delivery_an_event_or_a_list() {
     let counts = lines.map(|line| {
         let (mut good, mut bad) = (0, 0);
         recorded(line.to_string().as_bytes(), |event| {
-            let read = event.and_then(|event| read(event, &Keep::default(), None));
+            let read = event.and_then(|event| read(event, &Keep::default()));
             *(if read.is_ok() { &mut good } else { &mut bad }) += 1;
         });
         (good, bad)
@@ -217,8 +217,7 @@ fn a_recorded_line_is_a_delivery_an_event_or_a_list() {
     let mut bad = 0;
     for line in [&b"{"[..], br#"{"body":"[]"}"#, b"[1,"] {
         recorded(line, |event| {
-            bad +=
-                usize::from(event.and_then(|event| read(event, &Keep::default(), None)).is_err());
+            bad += usize::from(event.and_then(|event| read(event, &Keep::default())).is_err());
         });
     }
     assert_eq!(bad, 3);

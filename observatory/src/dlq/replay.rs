@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use ingress::amqp::publisher::Config;
-use ingress::amqp::{Letter, Message, PublishError, Publisher, State, dead_letter};
+use ingress::amqp::{Letter, Message, PublishError, Publisher, State, dead_letter, is_attribute};
 use serde_json::json;
 use tokio::time::{Duration, timeout};
 
@@ -98,11 +98,14 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn message(letter: &Letter) -> Option<Message> {
     let exchange = letter.header(dead_letter::EXCHANGE)?.to_owned();
     let routing_key = letter.header(dead_letter::ROUTING_KEY)?.to_owned();
+    // Our own headers are of the dead letter.
+    let attributes = letter.headers.iter().filter(|(name, _)| is_attribute(name)).cloned();
     Some(Message {
         exchange: exchange.into(),
         routing_key: routing_key.into(),
         body: letter.body.as_slice().into(),
         message_id: letter.message_id.clone(),
-        headers: Vec::new(),
+        content_type: letter.content_type.clone(),
+        headers: attributes.map(|(name, text)| (name.into(), text)).collect(),
     })
 }

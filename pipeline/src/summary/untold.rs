@@ -93,7 +93,8 @@ pub(crate) struct Untold {
     queue: Claim,
     /// When it was created last, and when it expires then; neither is known as [`i64::MIN`].
     expires: (i64, i64),
-    inference: Option<Inference>,
+    /// At most one of a kind, in their order.
+    inferences: Vec<Inference>,
     /// What facts say that do tell the attempt.
     told: Option<Box<Summary>>,
 }
@@ -106,7 +107,7 @@ impl Untold {
         known.queue = Claim::of(fact, fact.queue);
         if fact.inferred {
             let Fact { at, event, kind, created_at: over, .. } = *fact;
-            known.inference = Some(Inference { over, event, kind, at: Reverse(at) });
+            known.inferences.push(Inference { over, event, kind, at: Reverse(at) });
             return known;
         }
         if let Some(expires) = fact.expires() {
@@ -133,7 +134,7 @@ impl Untold {
             job_type: Claim::NONE,
             queue: Claim::NONE,
             expires: (i64::MIN, i64::MIN),
-            inference: None,
+            inferences: Vec::new(),
             told: None,
         }
     }
@@ -158,7 +159,15 @@ impl Untold {
         changed |= self.job_type.join(other.job_type);
         changed |= self.queue.join(other.queue);
         changed |= greatest(&mut self.expires, other.expires);
-        changed |= greatest(&mut self.inference, other.inference);
+        for theirs in &other.inferences {
+            match self.inferences.binary_search_by_key(&theirs.kind, |inference| inference.kind) {
+                Ok(i) => changed |= greatest(&mut self.inferences[i], *theirs),
+                Err(i) => {
+                    self.inferences.insert(i, *theirs);
+                    changed = true;
+                }
+            }
+        }
         match (&mut self.told, &other.told) {
             (Some(mine), Some(theirs)) => changed |= mine.join(theirs),
             (mine @ None, Some(theirs)) => {
@@ -187,12 +196,13 @@ impl Untold {
     /// What those facts come to that do not tell the attempt.
     fn decided(&self) -> Option<Summary> {
         let reported = self.reported();
-        let inferred = self.inference.filter(|inference| {
+        let inferred = self.inferences.iter().copied().filter(|inference| {
             let Inference { over, event, kind, .. } = *inference;
             let overrules =
                 |top: Standing| over == top.at && inference_id(top.event, kind) == event;
             reported.is_none_or(|(top, _)| overrules(top))
         });
+        let inferred = inferred.max();
         let attempt_at = reported.map_or(1, |(top, _)| top.attempt);
         let (top, by) = match (inferred, reported) {
             (Some(Inference { at: Reverse(at), event, kind, .. }), by) => {
@@ -304,7 +314,7 @@ fn greatest<T: PartialOrd>(mine: &mut T, other: T) -> bool {
 
 impl Untold {
     /// A count and so many latest facts; a count, a flag and so many retries; the claims; then an
-    /// inference and what was told, each if there is one.
+    /// inferences; and what was told, if something was.
     pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
         // Seven kinds, 64 retries.
         bytes.push(self.latest.len() as u8);
@@ -328,8 +338,8 @@ impl Untold {
         }
         bytes.extend(self.expires.0.to_be_bytes());
         bytes.extend(self.expires.1.to_be_bytes());
-        bytes.push(u8::from(self.inference.is_some()));
-        if let Some(Inference { over, event, kind, at }) = &self.inference {
+        bytes.push(self.inferences.len() as u8);
+        for Inference { over, event, kind, at } in &self.inferences {
             bytes.extend(over.to_be_bytes());
             bytes.extend(at.0.to_be_bytes());
             bytes.extend(event.as_bytes());
@@ -370,10 +380,14 @@ impl Untold {
         known.job_type = Claim { at: rest.time()?, name: rest.name()? };
         known.queue = Claim { at: rest.time()?, name: rest.name()? };
         known.expires = (rest.time()?, rest.time()?);
-        if rest.flag()? {
+        for _ in 0..rest.byte()? {
+            let start = rest.at;
             let (over, at) = (rest.time()?, Reverse(rest.time()?));
             let (event, kind) = (rest.event()?, rest.kind()?);
-            known.inference = Some(Inference { over, event, kind, at });
+            if known.inferences.last().is_some_and(|last| last.kind >= kind) {
+                return Err(DecodeError::Damaged(start));
+            }
+            known.inferences.push(Inference { over, event, kind, at });
         }
         if rest.flag()? {
             let start = rest.at;

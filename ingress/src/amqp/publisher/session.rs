@@ -131,10 +131,13 @@ async fn due(at: Option<Instant>) {
 }
 
 async fn basic_publish(channel: &Channel, message: Message) -> lapin::Result<PublisherConfirm> {
-    let Message { exchange, routing_key, body, message_id, headers } = message;
+    let Message { exchange, routing_key, body, message_id, content_type, headers } = message;
     let mut properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
     if let Some(id) = message_id {
         properties = properties.with_message_id(short(id));
+    }
+    if let Some(content_type) = content_type {
+        properties = properties.with_content_type(short(content_type));
     }
     if !headers.is_empty() {
         let mut table = FieldTable::default();
