@@ -44,6 +44,7 @@ mod server;
 mod stream;
 mod submissions;
 mod views;
+mod workers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

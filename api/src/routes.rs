@@ -11,7 +11,7 @@ use crate::access::Policy::{self, Admin, Public, Read, Write};
 use crate::access::{check, session};
 use crate::{
     Api, dataflow, docs, health, history, jobs, letters, notes, page, predecessor, reads, received,
-    rules, stream, submissions,
+    rules, stream, submissions, workers,
 };
 
 /// A path, a method, what the two ask for, and what answers them.
@@ -92,6 +92,7 @@ fn of_reader() -> Vec<Route> {
         get("/api/v1/notes", Read, notes::list),
         route(Method::POST, "/api/v1/notes", Write, notes::add),
         route(Method::DELETE, "/api/v1/notes/{id}", Write, notes::end),
+        get("/api/v1/workers", Read, workers::list),
         get("/api/v1/deadletters", Read, reads::dead_letters),
         get("/api/v1/deadletters/letters", Read, letters::list),
         get("/api/v1/history", Read, history::history),

@@ -19,7 +19,7 @@ const REASONS = {
   occurredAt: (beat) => `It happened later than the strongest other event, ${told(beat)}.`,
   eventId: (beat) => `It ties with ${told(beat)}, and the greater event id decides.`,
   content: (beat) => `It came twice under one event id with two contents, and the greater one counts: ${told(beat)} is the other.`,
-  silence: () => "Nothing was heard after it for too long, so the job is taken for abandoned.",
+  silence: () => "Nothing was heard after it, and the state is concluded from that silence.",
 };
 const told = (event) => event ? `${event.eventType} of attempt ${event.attempt}` : "none";
 

@@ -11,7 +11,7 @@ export const STATES = [
   { name: "COMPLETED", word: "Completed", sign: "✓", tone: "good", means: "done" },
   { name: "FAILED", word: "Failed", sign: "✗", tone: "bad", means: "given up after its last attempt" },
   { name: "CANCELLED", word: "Cancelled", sign: "⊘", tone: "mute", means: "stopped by somebody" },
-  { name: "ABANDONED", word: "Abandoned", sign: "?", tone: "warn", means: "nothing was heard of it for too long" },
+  { name: "ABANDONED", word: "Abandoned", sign: "?", tone: "warn", means: "nobody has told how it ended" },
 ];
 
 const known = new Map(STATES.map((state) => [state.name, state]));

@@ -29,6 +29,7 @@ pub mod schema;
 pub mod snapshot;
 pub mod time;
 pub mod view;
+pub mod workers;
 
 pub use decode::{Batch, Reason, Rejection, decode, elements};
 pub use event::{Envelope, Event, EventId, JobId, Kind, State};
@@ -37,3 +38,4 @@ pub use snapshot::{Delta, Snapshot};
 pub use time::{Micros, TimeError};
 pub use view::JobView;
 pub use wire::UnknownName;
+pub use workers::Heartbeat;

@@ -20,6 +20,7 @@ use crate::event::{Envelope, JobObject};
 use crate::notes::{NewNote, Notes, ReceivedAlerts, StandingNote};
 use crate::snapshot::Snapshot;
 use crate::view::{BatchAccepted, Health, JobAccepted, JobView, Page, Problem, RecentJob, Stats};
+use crate::workers::Workers;
 
 mod operations;
 
@@ -136,6 +137,7 @@ fn answered(answer: &str, sent: &mut SchemaGenerator) -> (&'static str, Value) {
         "note" => sent.subschema_for::<StandingNote>(),
         "notes" => sent.subschema_for::<Notes>(),
         "received-alerts" => sent.subschema_for::<ReceivedAlerts>(),
+        "workers" => sent.subschema_for::<Workers>(),
         "dataflow" => sent.subschema_for::<Dataflow>(),
         "job-page" => sent.subschema_for::<Page<JobView>>(),
         "job-view" => sent.subschema_for::<JobView>(),

@@ -22,6 +22,7 @@ use crate::notes::{NewNote, Notes, ReceivedAlerts};
 use crate::registry::UiRegistry;
 use crate::snapshot::{Delta, Snapshot};
 use crate::view::{BatchAccepted, Health, JobAccepted, JobView, Page, Problem, RecentJob, Stats};
+use crate::workers::Workers;
 
 /// Where the schemas live, by `$id`. Nothing is ever fetched from there.
 pub const BASE: &str = "https://observatory.dev/schemas/";
@@ -58,6 +59,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         schema::<Rules>("rules", "1.0.0", &sent),
         schema::<RulesHistory>("rules-history", "1.0.0", &sent),
         schema::<RulesTest>("rules-test", "1.0.0", &sent),
+        schema::<Workers>("workers", "1.0.0", &sent),
         schema::<JobEvents>("job-events", "1.0.0", &sent),
         schema::<Dataflow>("dataflow", "1.0.0", &sent),
         schema::<UiRegistry>("ui-registry", "1.0.0", &accepted),

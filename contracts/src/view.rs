@@ -88,7 +88,7 @@ pub enum DecidedBy {
     Id,
     /// The greater content, of two under one event id.
     Content,
-    /// Nothing was heard after it for too long: the job is taken for abandoned.
+    /// Nothing was heard after it, and the state is concluded from that.
     Silence,
 }
 

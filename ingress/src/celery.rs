@@ -39,9 +39,8 @@ mod recorded;
 mod tests;
 
 use contracts::event::{EventId, JobId, Kind, MAX_NAME_BYTES};
-use contracts::{Micros, Reason, Rejection};
-use pipeline::lives::Sign;
-use pipeline::name::Name;
+use contracts::workers::Beat;
+use contracts::{Heartbeat, Micros, Reason, Rejection};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -49,6 +48,9 @@ use crate::names;
 
 pub use privacy::{Keep, KeepError};
 pub(crate) use recorded::recorded;
+
+/// Characters of what a worker says of its software.
+const MAX_SAID: usize = 64;
 
 /// Ids of events and tasks of Celery that are no UUIDs are names in this space.
 const CELERY: Uuid = Uuid::from_u128(0x8a5c_1c5e_6d0b_5a53_9c1e_43de_1e1f_0c01);
@@ -61,11 +63,11 @@ pub enum Told {
     /// Something that says nothing of a task's state.
     Note(Note),
     /// A worker lives. So many of these come that none is kept.
-    Pulse { at: Micros, sign: Option<Sign> },
+    Pulse(Heartbeat),
 }
 
 /// An event that is archived, and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Note {
     pub id: EventId,
     /// The task that it is about; of a worker, an id that stands for the worker.
@@ -74,7 +76,7 @@ pub struct Note {
     /// It in the form of an event of our contract, of a type that the contract does not have.
     pub body: Vec<u8>,
     /// What a worker says of itself by it.
-    pub sign: Option<Sign>,
+    pub heartbeat: Option<Heartbeat>,
 }
 
 /// Reads one event.
@@ -101,9 +103,9 @@ impl Reader<'_> {
     fn read(mut self) -> Result<Told, Rejection> {
         let name = self.text("type")?.to_owned();
         let at = self.at()?;
-        let sign = self.sign(&name, at);
-        if name == "worker-heartbeat" {
-            return Ok(Told::Pulse { at, sign });
+        let heartbeat = self.heartbeat(&name, at)?;
+        if let Some(heartbeat @ Heartbeat { beat: Beat::Heartbeat, .. }) = heartbeat {
+            return Ok(Told::Pulse(heartbeat));
         }
         let id = self.id(&name);
         let says = self.says(&name);
@@ -116,7 +118,7 @@ impl Reader<'_> {
             }
             let worker = Uuid::new_v5(&CELERY, self.text("hostname")?.as_bytes());
             let note = self.note(&name, id, worker, at);
-            return Ok(Told::Note(Note { sign, ..note }));
+            return Ok(Told::Note(Note { heartbeat, ..note }));
         };
         let job = task_id(&uuid);
         let Some(says) = says else { return Ok(Told::Note(self.note(&name, id, job, at))) };
@@ -183,24 +185,40 @@ impl Reader<'_> {
         let event_type = format!("celery.{name}");
         let payload = json!({ "id": job });
         let body = self.envelope(&event_type, id, job, at, &hostname, payload, None);
-        Note { id, job, at, body, sign: None }
+        Note { id, job, at, body, heartbeat: None }
     }
 
-    /// What a worker says of itself: that it has begun nothing yet, or that it has nothing to do.
-    fn sign(&self, name: &str, at: Micros) -> Option<Sign> {
-        if !["worker-heartbeat", "worker-online"].contains(&name) {
-            return None;
+    /// What a worker says of itself, if it is that.
+    fn heartbeat(&self, name: &str, at: Micros) -> Result<Option<Heartbeat>, Rejection> {
+        let beat = match name {
+            "worker-heartbeat" => Beat::Heartbeat,
+            "worker-online" => Beat::Online,
+            "worker-offline" => Beat::Offline,
+            _ => return Ok(None),
+        };
+        let worker = self.text("hostname")?;
+        if worker.len() > MAX_NAME_BYTES || worker.chars().any(char::is_control) {
+            return Err(schema("/hostname", "must be 1 to 200 bytes without control characters"));
         }
-        let worker = self.fields.get("hostname")?.as_str()?;
-        // What is longer is no name that a task can have been worked on under.
-        if !(1..=MAX_NAME_BYTES).contains(&worker.len()) {
-            return None;
-        }
-        let zero = |name| self.fields.get(name).and_then(Value::as_u64) == Some(0);
-        // A worker also comes online when it has been away from its broker, with what it has to do.
-        let fresh = name == "worker-online" && zero("processed");
-        let sign = Sign { worker: Name::new(worker), at: at.0, fresh, to: 0 };
-        (fresh || zero("active")).then_some(sign)
+        let number = |name| self.fields.get(name).and_then(Value::as_u64);
+        let text = |name| {
+            let text = self.fields.get(name).and_then(Value::as_str)?;
+            Some(text.chars().filter(|c| !c.is_control()).take(MAX_SAID).collect())
+        };
+        let load = self.fields.get("loadavg").and_then(Value::as_array);
+        Ok(Some(Heartbeat {
+            worker: worker.to_owned(),
+            beat,
+            at,
+            process: number("pid"),
+            every: self.fields.get("freq").and_then(Value::as_f64),
+            active: number("active"),
+            processed: number("processed"),
+            load: load.into_iter().flatten().filter_map(Value::as_f64).take(3).collect(),
+            software: text("sw_ident"),
+            version: text("sw_ver"),
+            system: text("sw_sys"),
+        }))
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are the fields of an envelope")]

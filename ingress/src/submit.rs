@@ -17,10 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use contracts::Event;
 use contracts::event::{ErrorInfo, Kind, UNTOLD};
+use contracts::{Event, Heartbeat};
 use pipeline::fact::Fact;
-use pipeline::lives::Sign;
 use pipeline::name::Name;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -49,7 +48,7 @@ pub struct Submitted {
     /// It is archived, and nothing else: it decides nothing.
     pub note: bool,
     /// What a worker of Celery says of itself by it.
-    pub sign: Option<Sign>,
+    pub heartbeat: Option<Box<Heartbeat>>,
 }
 
 impl Submitted {
@@ -65,7 +64,7 @@ impl Submitted {
             metadata: event.job.metadata.map(str::to_owned),
             execute,
             note: false,
-            sign: None,
+            heartbeat: None,
         }
     }
 
@@ -87,8 +86,8 @@ impl Submitted {
             expires_after: 0,
         };
         let body = note.body.clone();
-        let sign = note.sign;
-        Submitted { fact, body, error: None, metadata: None, execute: false, note: true, sign }
+        let heartbeat = note.heartbeat.clone().map(Box::new);
+        Submitted { fact, body, error: None, metadata: None, execute: false, note: true, heartbeat }
     }
 }
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use contracts::decode::MAX_BODY_BYTES;
-use contracts::{Event, Micros, Rejection};
-use pipeline::lives::Sign;
+use contracts::{Event, Heartbeat, Rejection};
 
 use crate::celery::{self, Keep, Note, Told};
 use crate::cloudevents::{self, Mapping};
@@ -26,11 +25,8 @@ pub enum Entry<'a> {
     Event(&'a Event<'a>),
     /// Nothing that decides a job's state, and yet to be archived.
     Note(&'a Note),
-    /// Nothing to keep, at a time: a worker lives.
-    Pulse {
-        at: Micros,
-        sign: Option<Sign>,
-    },
+    /// Nothing to keep: a worker lives.
+    Pulse(Heartbeat),
 }
 
 impl Default for Vocabulary {
@@ -55,7 +51,7 @@ impl Vocabulary {
             Vocabulary::Celery(keep) => match celery::read(element, keep)? {
                 Told::Job(envelope) => Ok(take(Entry::Event(&contracts::decode(&envelope)?))),
                 Told::Note(note) => Ok(take(Entry::Note(&note))),
-                Told::Pulse { at, sign } => Ok(take(Entry::Pulse { at, sign })),
+                Told::Pulse(heartbeat) => Ok(take(Entry::Pulse(heartbeat))),
             },
         }
     }

@@ -22,7 +22,8 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use contracts::{Micros, Reason};
+use contracts::workers::KnownWorker;
+use contracts::{Heartbeat, Micros, Reason};
 use ingress::ledger::Ledger;
 use ingress::submit::{Delivery, Receipt, Submitted};
 use pipeline::aside::{Aside, Heard};
@@ -58,8 +59,8 @@ const SECOND: Tick = 1_000_000;
 /// What the engine is told.
 pub(crate) enum Msg {
     Deliver(Delivery),
-    /// A worker of Celery was heard of.
-    Sign(Sign),
+    /// A worker of Celery has said something of itself.
+    Heartbeat(Box<Heartbeat>),
     /// A submission was refused.
     Rejected(Reason),
     Sealed(Sealed),
@@ -121,8 +122,10 @@ pub(crate) struct Engine {
     ledger: Ledger<Entry>,
     /// Deliveries of the next tick.
     open: Vec<Delivery>,
-    /// What is known of the workers of Celery. Nothing waits for it.
-    signs: Vec<Sign>,
+    /// What workers of Celery said of themselves since the last tick. Nothing waits for it.
+    heartbeats: Vec<Heartbeat>,
+    /// What they said at ticks that are not sealed.
+    workers: Vec<(Tick, KnownWorker)>,
     /// Facts of the next tick that have been looked up.
     found: Vec<Answer>,
     /// Orders of the next tick.
@@ -162,7 +165,8 @@ impl Engine {
             store,
             ledger: Ledger::of_process(process),
             open: Vec::new(),
-            signs: Vec::new(),
+            heartbeats: Vec::new(),
+            workers: Vec::new(),
             found: Vec::new(),
             orders: rules.iter().cloned().map(|rule| (rule.into(), 1)).collect(),
             rules,
@@ -223,11 +227,11 @@ impl Engine {
 
     fn handle(&mut self, msg: Msg) {
         match msg {
-            Msg::Deliver(delivery) => {
-                self.signs.extend(delivery.event.sign);
+            Msg::Deliver(mut delivery) => {
+                self.heartbeats.extend(delivery.event.heartbeat.take().map(|heard| *heard));
                 self.open.push(delivery);
             }
-            Msg::Sign(sign) => self.signs.push(sign),
+            Msg::Heartbeat(heartbeat) => self.heartbeats.push(*heartbeat),
             Msg::Rejected(reason) => self.reject(reason),
             Msg::Sealed(sealed) => self.sealed(sealed),
             Msg::Found(found) => self.found.extend(found),
@@ -303,7 +307,14 @@ impl Engine {
                 inputs.push(Input::Fact(fact));
             }
         }
-        inputs.extend(self.signs.drain(..).map(Input::Sign));
+        for heartbeat in self.heartbeats.drain(..) {
+            inputs.extend(Sign::of(&heartbeat).map(Input::Sign));
+            let known = KnownWorker::of(heartbeat, Micros(i64::try_from(tick).unwrap_or(i64::MAX)));
+            match tells {
+                true => asides.push(Aside::Worker(Box::new(known))),
+                false => self.workers.push((tick, known)),
+            }
+        }
         if !self.orders.is_empty() {
             self.pipeline.orders(tick, std::mem::take(&mut self.orders))?;
         }
@@ -340,6 +351,9 @@ impl Engine {
             receipts.push(delivery.receipt);
         }
         commit.rejected = std::mem::take(&mut self.rejected);
+        for (_, known) in self.workers.extract_if(.., |(tick, _)| *tick < sealed.upper) {
+            commit.hear(known);
+        }
         let mut durable = sealed.upper;
         if let Part::First(foreign) = &mut self.part {
             for (aside, tick, ()) in sealed.asides.drain(..) {
@@ -370,10 +384,11 @@ fn hear(aside: Aside, tick: Tick, foreign: &mut Foreign, commit: &mut Commit) {
     match aside {
         Aside::Event(heard) => {
             let Heard { fact, body, error, metadata, late } = *heard;
-            let (execute, note, sign) = (false, false, None);
-            let event = Submitted { fact, body, error, metadata, execute, note, sign };
+            let (execute, note, heartbeat) = (false, false, None);
+            let event = Submitted { fact, body, error, metadata, execute, note, heartbeat };
             commit.heard.extend(foreign.keep(Accepted { tick, event, late }));
         }
+        Aside::Worker(known) => commit.hear(*known),
         Aside::Newest(at) => commit.newest = commit.newest.max(Some(at)),
         Aside::Rejected(reason, n) => *commit.rejected.entry(reason).or_default() += n,
     }

@@ -105,7 +105,7 @@ mod tests {
             metadata: None,
             execute: false,
             note: false,
-            sign: None,
+            heartbeat: None,
         };
         Accepted { tick: 10, event, late: false }
     }

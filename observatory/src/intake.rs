@@ -82,7 +82,7 @@ pub(crate) fn start(
             || Micros(i64::try_from(engine::now()).unwrap_or(i64::MAX)),
             // Without an engine the process is about to end, and all of it comes again.
             move |delivery| drop(delivered.send(Msg::Deliver(delivery))),
-            move |sign| drop(heard.send(Msg::Sign(sign))),
+            move |heartbeat| drop(heard.send(Msg::Heartbeat(Box::new(heartbeat)))),
             move |reason| {
                 dead_letters.with_label_values(&[reason.as_str()]).inc();
                 drop(rejected.send(Msg::Rejected(reason)));

@@ -15,7 +15,7 @@ use contracts::view::JobView;
 use contracts::{Event, JobId, Micros};
 use pipeline::Tick;
 use pipeline::fact::Fact;
-use pipeline::lives::Lives;
+use pipeline::lives::{Fate, Lives};
 use pipeline::row::Row;
 use pipeline::summary::{Standing, Summary, UNKNOWN};
 use sinks::changes::inferred_error;
@@ -155,8 +155,11 @@ fn view(job: JobId, silence: &Silence, bodies: &[Vec<u8>]) -> Option<JobView> {
         summary.join(&Summary::of(fact));
     }
     let Silence { now, lives } = silence;
-    let lost = summary.begun().and_then(|(worker, at)| lives.lost_at(worker, at));
-    let lost = lost.and_then(|began| summary.lost(job, began));
+    let fate = summary.begun().and_then(|(worker, at)| lives.fate(worker, at));
+    let lost = match fate {
+        Some(Fate::Lost(at)) => summary.lost(job, at),
+        Some(Fate::Unseen) | None => None,
+    };
     for concluded in summary.expired(job, *now).into_iter().chain(lost) {
         summary.join(&Summary::of(&concluded));
     }
@@ -167,7 +170,7 @@ fn view(job: JobId, silence: &Silence, bodies: &[Vec<u8>]) -> Option<JobView> {
         let both = events.iter().zip(&facts).filter(|(event, _)| wanted(event));
         both.max_by_key(|(event, fact)| (Standing::of(fact), event.body)).map(|(event, _)| event)
     };
-    let row = Row::of(job, &summary, false);
+    let row = Row::of(job, &summary, fate == Some(Fate::Unseen));
     let known = |time: i64| (time != UNKNOWN).then_some(Micros(time));
     let text = |name: pipeline::name::Name| name.some().map(|text| text.to_string());
     let mut view = JobView {

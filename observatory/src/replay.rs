@@ -127,10 +127,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 }
                 Item::Fact(Fact::of(event, 0))
             }
-            Entry::Note(Note { sign: Some(sign), .. }) => Item::Sign(*sign),
-            Entry::Pulse { sign: Some(sign), .. } => Item::Sign(sign),
-            Entry::Note(Note { at, .. }) => Item::Time(at.0),
-            Entry::Pulse { at, .. } => Item::Time(at.0),
+            Entry::Note(Note { heartbeat, at, .. }) => {
+                let sign = heartbeat.as_ref().and_then(Sign::of);
+                sign.map_or(Item::Time(at.0), Item::Sign)
+            }
+            Entry::Pulse(heartbeat) => {
+                Sign::of(&heartbeat).map_or(Item::Time(heartbeat.at.0), Item::Sign)
+            }
         })
     })?;
     let bar = progress_bar(&stream);

@@ -5,17 +5,20 @@
 //! to the dataflow.
 
 use contracts::Reason;
+use contracts::workers::KnownWorker;
 use serde::{Deserialize, Serialize};
 
 use crate::fact::Fact;
 
 /// Something for the store that comes from another process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Aside {
     /// An event with texts, or one too old for the views.
     Event(Box<Heard>),
     /// When the newest event of a tick occurred, µs since the epoch.
     Newest(i64),
+    /// What a worker has said of itself.
+    Worker(Box<KnownWorker>),
     /// So many submissions or deliveries were refused.
     Rejected(Reason, u64),
 }

@@ -23,7 +23,8 @@
 //! 5. A job of Celery that expires before anybody takes it is cancelled, by an inference; whether it
 //!    has expired depends on its facts and the tick, not on the order in which they came.
 //! 6. A job of Celery whose worker began anew before it told the end has failed, by an inference,
-//!    whichever of the two is heard of first (see [`crate::lives`]).
+//!    whichever of the two is heard of first; one that has ended unseen is given up at once (see
+//!    [`crate::lives`]).
 //! 7. When the input closes, time stops: no timer fires.
 //!
 //! # Cost
@@ -45,7 +46,7 @@ use timely::dataflow::{StreamVec, operators::InputCapability};
 use crate::Tick;
 use crate::fact::{Answer, Fact, Input, Record};
 use crate::job_table::{Entry, Index, JobTable};
-use crate::lives::{Lives, Sign};
+use crate::lives::{Fate, Lives, Sign};
 use crate::name::Name;
 use crate::retention::Retention;
 use crate::row::{Change, Changes, Row};
@@ -250,22 +251,41 @@ impl JobStates {
         }
     }
 
-    /// When the job at `entry` was lost with its worker, if it was.
-    fn lost_at(&self, entry: &Entry) -> Option<i64> {
+    /// What became of the job at `entry`, if its worker has begun it and told nothing more.
+    fn fate(&self, entry: &Entry) -> Option<Fate> {
         let (worker, at) = entry.summary.begun()?;
-        self.lives.lost_at(worker, at)
+        self.lives.fate(worker, at)
     }
 
-    /// Joins what follows, of a job of Celery, from what is not told: that it was lost, or has
-    /// expired. It is looked at again when it may have.
+    /// Takes in what follows, of a job of Celery, from what is not told: that it was lost, has ended,
+    /// or has expired. It is looked at again when it may have.
     fn conclude(&mut self, tick: Tick, index: Index) {
         let entry = self.table.get(index);
-        let lost = self.lost_at(entry).and_then(|at| entry.summary.lost(entry.job, at));
-        if let Some(fact) = lost.or_else(|| entry.summary.expired(entry.job, tick)) {
+        let fact = match self.fate(entry) {
+            Some(Fate::Unseen) => return self.give_up(tick, index),
+            Some(Fate::Lost(at)) => entry.summary.lost(entry.job, at),
+            None => entry.summary.expired(entry.job, tick),
+        };
+        if let Some(fact) = fact {
             self.join(tick, index, &fact);
         } else if let Some(due) = entry.summary.expiry() {
             self.looks.entry(due.min(tick + LOOK)).or_default().push(entry.job);
         }
+    }
+
+    /// Nothing more is expected to be heard of the job at `index`.
+    fn give_up(&mut self, tick: Tick, index: Index) {
+        let entry = self.table.get_mut(index);
+        // It has been before, or has been told of in the same breath.
+        if entry.abandoned_at != 0 || entry.summary.state().terminal() {
+            return;
+        }
+        if !entry.touched {
+            entry.touched = true;
+            self.touched.push((index, Some(row(entry))));
+        }
+        entry.unsaved = true;
+        entry.abandoned_at = tick;
     }
 
     /// The next tick at which a timer is due.
@@ -342,7 +362,7 @@ impl JobStates {
         if entry.summary.is_untold() {
             self.moved(record.job, None, index);
             let entry = self.table.get(index);
-            if entry.summary.expiry().is_some() || self.lost_at(entry).is_some() {
+            if entry.summary.expiry().is_some() || self.fate(entry).is_some() {
                 // Not while it is read: what that tick seals is not written.
                 self.looks.entry(tick + 1).or_default().push(record.job);
             }
@@ -396,17 +416,17 @@ impl JobStates {
                     self.wheel.enter(Wheel::slot(again), job);
                     continue;
                 }
+                if !(entry.summary.state().terminal() || entry.abandoned_at != 0) {
+                    self.give_up(tick, index);
+                    self.wheel.enter(Wheel::slot(tick + retention.retire_after), job);
+                    continue;
+                }
                 if !entry.touched {
                     entry.touched = true;
                     self.touched.push((index, Some(row(entry))));
                 }
                 entry.unsaved = true;
-                if entry.summary.state().terminal() || entry.abandoned_at != 0 {
-                    entry.retiring = true;
-                } else {
-                    entry.abandoned_at = tick;
-                    self.wheel.enter(Wheel::slot(tick + retention.retire_after), job);
-                }
+                entry.retiring = true;
             }
         }
     }

@@ -2,14 +2,16 @@
 //!
 //! ```text
 //!   begun ──── fresh             lost, when the next life began
-//!   begun ──── idle ──── fresh   ended without a word, before that
+//!   begun ──── idle ──── fresh   ended unseen, before that
+//!   begun ──── idle ──── idle    ended unseen, if the two are some time apart
 //! ```
 //!
 //! A worker that is killed says nothing. When a process under its name says that it has begun nothing
 //! yet, what was begun there before is of a process that is gone: it is lost, with it or with what it
 //! had not told. But what that process had begun before it last said that it had nothing to do has
-//! ended. Neither needs to know who the former process was, so it holds after a restart of ours, and
-//! where each process has the same number, as in a container.
+//! ended, and nobody has told how: a task that raises `Ignore` ends so, and one whose last event was
+//! still with the worker when that was killed. Neither needs to know who the former process was, so it
+//! holds after a restart of ours, and where each process has the same number, as in a container.
 //!
 //! # Invariants
 //!
@@ -19,6 +21,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use contracts::Heartbeat;
+use contracts::workers::Beat;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +30,10 @@ use crate::name::Name;
 
 /// Lives of a worker that are told apart: what an earlier one had begun is lost long since.
 const KEPT: usize = 16;
+
+/// What a worker has not told within so many µs of having nothing to do, it does not tell any more:
+/// it sends what it has to tell every second or so.
+const SETTLED: i64 = 10_000_000;
 
 /// Of many signs that a worker had nothing to do the last in so many µs is enough for who collects
 /// them: a life takes longer.
@@ -43,6 +51,17 @@ pub struct Sign {
     pub to: u64,
 }
 
+impl Sign {
+    /// What a heartbeat says of it, if anything.
+    pub fn of(heartbeat: &Heartbeat) -> Option<Sign> {
+        let Heartbeat { worker, beat, at, active, processed, .. } = heartbeat;
+        // A worker also comes online when it has been away from its broker, with what it has to do.
+        let fresh = *beat == Beat::Online && *processed == Some(0);
+        let sign = Sign { worker: Name::new(worker), at: at.0, fresh, to: 0 };
+        (fresh || *active == Some(0) && *beat != Beat::Offline).then_some(sign)
+    }
+}
+
 /// What was heard of one worker.
 #[derive(Debug)]
 struct Worker {
@@ -50,6 +69,19 @@ struct Worker {
     lives: Vec<(i64, i64)>,
     /// When there was last nothing to do.
     idle: i64,
+    /// The same, of some time before a later sign.
+    settled: i64,
+    /// The one that is settled next.
+    candidate: i64,
+}
+
+/// What became of a job that its worker has begun and told nothing more of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was lost when the worker began anew.
+    Lost(i64),
+    /// It has ended, nobody knows how.
+    Unseen,
 }
 
 /// What was heard of workers.
@@ -66,9 +98,10 @@ impl Lives {
         lives
     }
 
-    /// Takes in a sign; whether a life began that was not known.
+    /// Takes in a sign; whether what the worker has begun may have come to an end by it.
     pub fn hear(&mut self, sign: &Sign) -> bool {
-        let nothing = || Worker { lives: Vec::new(), idle: i64::MIN };
+        let nothing =
+            || Worker { lives: Vec::new(), idle: i64::MIN, settled: i64::MIN, candidate: i64::MIN };
         let worker = self.0.entry(sign.worker).or_insert_with(nothing);
         if !sign.fresh {
             worker.idle = worker.idle.max(sign.at);
@@ -77,7 +110,12 @@ impl Lives {
             if let Some((_, idle)) = worker.lives.get_mut(next) {
                 *idle = (*idle).max(sign.at);
             }
-            return false;
+            if sign.at.saturating_sub(worker.candidate) < SETTLED {
+                return false;
+            }
+            worker.settled = worker.candidate;
+            worker.candidate = sign.at;
+            return true;
         }
         let Err(place) = worker.lives.binary_search_by_key(&sign.at, |(began, _)| *began) else {
             return false;
@@ -89,11 +127,14 @@ impl Lives {
         true
     }
 
-    /// When what `worker` began at `at` was lost, if it was.
-    pub fn lost_at(&self, worker: Name, at: i64) -> Option<i64> {
-        let lives = &self.0.get(&worker)?.lives;
-        let (began, idle) = *lives.get(lives.partition_point(|(began, _)| *began <= at))?;
-        (idle < at).then_some(began)
+    /// What became of what `worker` began at `at`, if nothing more is told of it.
+    pub fn fate(&self, worker: Name, at: i64) -> Option<Fate> {
+        let Worker { lives, settled, .. } = self.0.get(&worker)?;
+        match lives.get(lives.partition_point(|(began, _)| *began <= at)) {
+            Some((began, idle)) if *idle < at => Some(Fate::Lost(*began)),
+            Some(_) => Some(Fate::Unseen),
+            None => (*settled > at).then_some(Fate::Unseen),
+        }
     }
 }
 
@@ -135,34 +176,55 @@ mod tests {
         Sign { worker: Name::new("w1@a"), at, fresh, to: 0 }
     }
 
-    fn lost(signs: &[Sign]) -> [Option<i64>; 6] {
-        let lives = Lives::of(signs);
-        [5, 19, 21, 29, 30, 40].map(|at| lives.lost_at(Name::new("w1@a"), at))
+    const LOST_10: Option<Fate> = Some(Fate::Lost(10_000_000));
+    const LOST_30: Option<Fate> = Some(Fate::Lost(30_000_000));
+    const UNSEEN: Option<Fate> = Some(Fate::Unseen);
+
+    /// What became of what began at these seconds.
+    fn fates(lives: &Lives, at: [i64; 6]) -> [Option<Fate>; 6] {
+        at.map(|at| lives.fate(Name::new("w1@a"), at * 1_000_000))
+    }
+
+    fn of(signs: &[(i64, bool)]) -> Vec<Sign> {
+        signs.iter().map(|(at, fresh)| sign(at * 1_000_000, *fresh)).collect()
     }
 
     #[test]
     fn what_was_begun_before_a_fresh_process_is_lost_unless_it_had_ended() {
-        let signs = [sign(10, true), sign(12, false), sign(20, false), sign(30, true)];
-        let expected = [Some(10), None, Some(30), Some(30), None, None];
-        assert_eq!(lost(&signs), expected);
+        let at = [5, 19, 21, 29, 30, 40];
+        let lives = Lives::of(&of(&[(10, true), (12, false), (20, false), (30, true)]));
+        assert_eq!(fates(&lives, at), [LOST_10, UNSEEN, LOST_30, LOST_30, None, None]);
         // Nobody has to have been heard of before.
-        assert_eq!(lost(&[sign(30, true)])[..4], [Some(30); 4]);
-        assert_eq!(lost(&[]), [None; 6]);
+        let lives = Lives::of(&of(&[(30, true)]));
+        assert_eq!(fates(&lives, at)[..4], [LOST_30; 4]);
+        assert_eq!(fates(&Lives::default(), at), [None; 6]);
+    }
+
+    #[test]
+    fn a_worker_that_has_long_had_nothing_to_do_has_ended_what_it_began() {
+        let at = [1, 5, 6, 15, 16, 17];
+        let lives = Lives::of(&of(&[(6, false), (15, false)]));
+        assert_eq!(fates(&lives, at), [None; 6], "its word may be on its way");
+        let lives = Lives::of(&of(&[(6, false), (16, false)]));
+        assert_eq!(fates(&lives, at), [UNSEEN, UNSEEN, None, None, None, None]);
+        let lives = Lives::of(&of(&[(6, false), (16, false), (18, false), (26, false)]));
+        assert_eq!(fates(&lives, at), [UNSEEN, UNSEEN, UNSEEN, UNSEEN, None, None]);
     }
 
     #[test]
     fn signs_that_were_collected_come_to_the_same_in_any_order() {
-        let (second, signs) = (1_000_000, [(10, true), (12, false), (35, false), (60, true)]);
-        let mut signs = signs.map(|(at, fresh)| sign(at * second, fresh));
-        let lost =
-            |lives: &Lives| [5, 20, 36, 61].map(|at| lives.lost_at(Name::new("w1@a"), at * second));
-        let expected = lost(&Lives::of(&signs));
-        assert_eq!(expected, [Some(10), None, Some(60), None].map(|at| at.map(|at| at * second)));
+        let at = [5, 20, 36, 59, 61, 80];
+        let mut signs = of(&[(10, true), (12, false), (35, false), (60, true), (70, false)]);
+        signs.extend(of(&[(81, false)]));
+        let lost = Some(Fate::Lost(60_000_000));
+        let expected = [LOST_10, UNSEEN, lost, lost, UNSEEN, None];
+        assert_eq!(fates(&Lives::of(&signs), at), expected);
         for turned in 0..signs.len() {
             signs.rotate_left(1);
             let mut collected = Signs::default();
             signs.iter().chain(&signs).for_each(|sign| collected.add(sign));
-            assert_eq!(lost(&Lives::of(&collected.in_order())), expected, "turned by {turned}");
+            let lives = Lives::of(&collected.in_order());
+            assert_eq!(fates(&lives, at), expected, "turned by {turned}");
         }
     }
 
@@ -174,6 +236,7 @@ mod tests {
             assert!(!lives.hear(&sign(life * 10, true)), "told twice");
         }
         assert_eq!(lives.0[&Name::new("w1@a")].lives.len(), KEPT);
-        assert_eq!(lives.lost_at(Name::new("w1@a"), 9_985), Some(9_990));
+        let fate = lives.fate(Name::new("w1@a"), 9_985);
+        assert_eq!(fate, Some(Fate::Lost(9_990)));
     }
 }

@@ -191,10 +191,41 @@ fn what_had_ended_without_a_word_is_not_lost_nor_what_is_elsewhere() {
     let mut graph = Graph::new();
     graph.facts(at(0), &[begun(1, 1)]);
     graph.tick(at(5), vec![says(2, false), says(5, true)]);
-    assert_eq!(graph.state(), State::Executing);
+    assert_eq!(graph.state(), State::Abandoned);
     graph.facts(at(6), &[Fact { worker: Name::new("w2@b"), ..begun(2, 6) }]);
     graph.tick(at(9), vec![says(9, true)]);
     assert_eq!(graph.state(), State::Executing);
+}
+
+#[test]
+fn what_a_worker_began_that_has_had_nothing_to_do_for_a_while_has_ended_unseen() {
+    let mut graph = Graph::new();
+    graph.facts(at(0), &[begun(1, 1)]);
+    graph.tick(at(3), vec![says(3, false)]);
+    graph.tick(at(12), vec![says(12, false)]);
+    assert_eq!(graph.state(), State::Executing, "its last word may be on its way");
+    let records = graph.tick(at(13), vec![says(13, false)]);
+    assert_eq!(graph.state(), State::Abandoned);
+    assert_eq!(records.len(), 1);
+    assert_eq!(graph.tick(at(33), vec![says(23, false), says(33, false)]).len(), 0, "it is known");
+    // What says nothing of its end changes nothing.
+    graph.facts(at(34), &[told(2, Kind::Validated, 0)]);
+    assert_eq!(graph.state(), State::Abandoned);
+    graph.facts(at(35), &[told(3, Kind::Completed, 2)]);
+    assert_eq!(graph.state(), State::Completed);
+}
+
+#[test]
+fn a_task_that_runs_long_is_not_given_up_while_its_worker_is_busy_nor_for_what_was_before() {
+    let mut graph = Graph::new();
+    graph.tick(at(0), vec![says(-20, false), says(-10, false), says(0, false)]);
+    graph.facts(at(1), &[begun(1, 1)]);
+    // Of a busy worker there is no sign.
+    graph.tick(at(3_600), vec![says(3_600, false)]);
+    assert_eq!(graph.state(), State::Executing);
+    graph.facts(at(3_601), &[told(2, Kind::Completed, 3_599)]);
+    graph.tick(at(3_620), vec![says(3_610, false), says(3_620, false)]);
+    assert_eq!(graph.state(), State::Completed);
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn commit(facts: &[Vec<Fact>], upper: u64) -> Commit {
             error: None,
             metadata: None,
             note: false,
-            sign: None,
+            heartbeat: None,
             execute: false,
         };
         commit.events.push(Accepted { tick: upper - 1, event, late: false });

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contracts::workers::KnownWorker;
 use contracts::{JobId, Reason};
 use ingress::submit::Submitted;
 use pipeline::Tick;
@@ -63,6 +64,8 @@ pub struct Commit {
     pub sealed: Sealed,
     /// Submissions refused since the last commit.
     pub rejected: BTreeMap<Reason, u64>,
+    /// What workers said of themselves, by their names.
+    pub workers: BTreeMap<String, KnownWorker>,
 }
 
 impl Commit {
@@ -73,6 +76,7 @@ impl Commit {
             && self.heard.is_empty()
             && self.newest.is_none()
             && self.rejected.is_empty()
+            && self.workers.is_empty()
             && records.is_empty()
             && counts.is_empty()
             && minutes.is_empty()
@@ -90,6 +94,14 @@ impl Commit {
         self.events.iter().map(|accepted| accepted.event.fact.at).max().max(self.newest)
     }
 
+    /// Takes in what a worker said of itself.
+    pub fn hear(&mut self, known: KnownWorker) {
+        match self.workers.get_mut(&known.last.worker) {
+            Some(worker) => worker.join(known),
+            None => drop(self.workers.insert(known.last.worker.clone(), known)),
+        }
+    }
+
     /// Takes in the ticks that follow.
     pub fn extend(&mut self, later: Commit) {
         self.events.extend(later.events);
@@ -99,6 +111,7 @@ impl Commit {
         for (reason, n) in later.rejected {
             *self.rejected.entry(reason).or_default() += n;
         }
+        later.workers.into_values().for_each(|known| self.hear(known));
     }
 }
 

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use contracts::notes::{Note, ReceivedAlert};
 use contracts::snapshot::AlertRow;
+use contracts::workers::KnownWorker;
 use contracts::{EventId, JobId, Micros, Reason};
 use pipeline::Tick;
 use pipeline::fact::{Input, Record};
@@ -289,6 +290,10 @@ impl store::Reader for Reader {
 
     fn history(&mut self, span: &Span) -> Result<Happened, Error> {
         self.postgres.history(span)
+    }
+
+    fn workers(&mut self) -> Result<Vec<KnownWorker>, Error> {
+        self.postgres.workers()
     }
 
     fn resolved(&mut self, limit: usize) -> Result<(Tick, Vec<AlertRow>), Error> {

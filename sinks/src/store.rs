@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use contracts::notes::{Note, ReceivedAlert};
 use contracts::snapshot::AlertRow;
+use contracts::workers::KnownWorker;
 use contracts::{EventId, JobId, JobView, Micros, Reason};
 use pipeline::Tick;
 use pipeline::dataflow::Kept;
@@ -86,6 +87,9 @@ pub trait Reader: Send {
     /// What happened, minutes gathered into steps.
     fn history(&mut self, span: &Span) -> Result<Happened, Error>;
 
+    /// What is known of workers, in the order of their names.
+    fn workers(&mut self) -> Result<Vec<KnownWorker>, Error>;
+
     /// The alerts that were resolved last, newest first.
     fn resolved(&mut self, limit: usize) -> Result<(Tick, Vec<AlertRow>), Error>;
 
@@ -130,6 +134,9 @@ pub trait Reader: Send {
     /// Keeps that he has been told.
     fn notify(&mut self, told: &[(Episode, Notified)]) -> Result<(), Error>;
 }
+
+/// A worker that has not been heard of for longer, in µs, is forgotten; its jobs are not.
+pub(crate) const WORKER_RETENTION: i64 = 7 * 24 * 3_600_000_000;
 
 /// Alerts of others that are kept.
 pub const MOST_RECEIVED: usize = 1_000;

@@ -29,7 +29,7 @@ pub(crate) fn of_state(state: State) -> StateWords {
         State::Completed => ("✓", "Completed", Tone::Good, "done"),
         State::Failed => ("✗", "Failed", Tone::Bad, "given up after its last attempt"),
         State::Cancelled => ("⊘", "Cancelled", Tone::Mute, "stopped by somebody"),
-        State::Abandoned => ("?", "Abandoned", Tone::Warn, "nothing was heard of it for too long"),
+        State::Abandoned => ("?", "Abandoned", Tone::Warn, "nobody has told how it ended"),
     };
     StateWords { sign, word, tone, means }
 }
@@ -65,7 +65,7 @@ pub(crate) fn of_decision(by: DecidedBy, beat: &str) -> String {
             "It came twice under one event id with two contents, and the greater one counts: {beat} is the other."
         ),
         DecidedBy::Silence => {
-            "Nothing was heard after it for too long, so the job is taken for abandoned.".to_owned()
+            "Nothing was heard after it, and the state is concluded from that silence.".to_owned()
         }
     }
 }

@@ -39,7 +39,7 @@ async fn ask(service: &Service, method: &str, path: &str, token: Option<&str>) -
 /// Every route, and the scope that it asks for; `api` itself has the list that its router is made
 /// of, and this is what it is to say.
 #[rustfmt::skip]
-const ROUTES: [(&str, &str, &str); 43] = [
+const ROUTES: [(&str, &str, &str); 44] = [
     ("GET", "/", "public"),
     ("GET", "/ui/{*view}", "public"),
     ("GET", "/page/{file}", "public"),
@@ -66,6 +66,7 @@ const ROUTES: [(&str, &str, &str); 43] = [
     ("GET", "/api/v1/notes", "read"),
     ("POST", "/api/v1/notes", "write"),
     ("DELETE", "/api/v1/notes/{id}", "write"),
+    ("GET", "/api/v1/workers", "read"),
     ("GET", "/api/v1/deadletters/letters", "read"),
     ("GET", "/api/v1/dataflow", "read"),
     ("GET", "/api/v1/jobs", "read"),

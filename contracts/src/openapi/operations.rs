@@ -97,7 +97,7 @@ const Q: Parameter = text(
 );
 
 /// Everything there is, but for the files of the page.
-pub const OPERATIONS: [Operation; 38] = [
+pub const OPERATIONS: [Operation; 39] = [
     Operation {
         method: "POST",
         scope: Scope::Write,
@@ -197,6 +197,16 @@ pub const OPERATIONS: [Operation; 38] = [
         "Alerts that are pending or fire; or those that were resolved, newest first",
         &[text("state", "pending, firing or resolved"), LIMIT],
         "alerts",
+    ),
+    read(
+        "/api/v1/workers",
+        "getWorkers",
+        "Workers with what they last said of themselves and their jobs by state; those that are there first",
+        &[
+            text("presence", "online, silent, offline or unheard, with commas between several"),
+            LIMIT,
+        ],
+        "workers",
     ),
     read(
         "/api/v1/deadletters",

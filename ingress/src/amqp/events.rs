@@ -15,8 +15,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::{Micros, Reason, Rejection};
-use pipeline::lives::Sign;
+use contracts::{Heartbeat, Micros, Reason, Rejection};
 use tokio::sync::watch;
 
 use super::cloud_event;
@@ -35,9 +34,9 @@ pub struct Events {
 
 impl Events {
     /// Consumes the queue of `config`, whose bodies are of `vocabulary`, and hands events to
-    /// `deliver`, which must not block. What
-    /// is rejected goes out through `publisher` and is then told to `reject`; signs of life of workers
-    /// are told to `hear`. Must be called within a tokio runtime.
+    /// `deliver`, which must not block. What is rejected goes out through `publisher` and is then told
+    /// to `reject`; what workers say of themselves is told to `hear`. Must be called within a tokio
+    /// runtime.
     #[must_use]
     pub fn start(
         config: consumer::Config,
@@ -45,7 +44,7 @@ impl Events {
         publisher: Publisher,
         clock: impl Fn() -> Micros + Send + 'static,
         mut deliver: impl FnMut(Delivery) + Send + 'static,
-        mut hear: impl FnMut(Sign) + Send + 'static,
+        mut hear: impl FnMut(Heartbeat) + Send + 'static,
         reject: impl Fn(Reason) + Send + Sync + 'static,
     ) -> Events {
         let dead_letters = DeadLetters::start(publisher, reject);
@@ -85,7 +84,7 @@ fn take(
     vocabulary: &Vocabulary,
     now: Micros,
     deliver: &mut impl FnMut(Delivery),
-    hear: &mut impl FnMut(Sign),
+    hear: &mut impl FnMut(Heartbeat),
     dead_letters: &DeadLetters,
 ) {
     let session = settle.session();
@@ -101,9 +100,9 @@ fn take(
     for (element, receipt) in elements.into_iter().zip(receipts) {
         match element {
             Element::Good(event) => deliver(Delivery { event: *event, receipt }),
-            Element::Pulse(sign) => {
+            Element::Pulse(heartbeat) => {
                 // The next comes in seconds, if this one is lost.
-                sign.into_iter().for_each(&mut *hear);
+                hear(*heartbeat);
                 receipt.settle();
             }
             Element::Bad(body, rejection) => {
@@ -119,7 +118,7 @@ fn take(
 enum Element<'a> {
     Good(Box<Submitted>),
     /// There is nothing to keep.
-    Pulse(Option<Sign>),
+    Pulse(Box<Heartbeat>),
     Bad(&'a [u8], Rejection),
 }
 
@@ -143,7 +142,9 @@ fn elements<'a>(body: &'a [u8], vocabulary: &Vocabulary, now: Micros) -> Vec<Ele
         Entry::Note(note) => {
             time_in_time(note.at, now).map(|()| Element::Good(Box::new(Submitted::note(note))))
         }
-        Entry::Pulse { at, sign } => time_in_time(at, now).map(|()| Element::Pulse(sign)),
+        Entry::Pulse(heartbeat) => {
+            time_in_time(heartbeat.at, now).map(|()| Element::Pulse(Box::new(heartbeat)))
+        }
     };
     let element = |&element: &&'a [u8]| match vocabulary.read(element, judge).flatten() {
         Ok(good) => good,

@@ -53,11 +53,11 @@ fn readings(body: &str) -> String {
     for element in contracts::elements(body.as_bytes()).unwrap().elements() {
         let line = match read(element, &Keep::default()) {
             Ok(Told::Job(envelope)) => reading(&decode(&envelope).unwrap()),
-            Ok(Told::Note(Note { at, .. })) => format!("note at {at}"),
-            Ok(Told::Pulse { at, sign: None }) => format!("a worker lives at {at}"),
-            Ok(Told::Pulse { at, sign: Some(Sign { worker, fresh, .. }) }) => {
-                format!("{worker:?} lives at {at}, fresh {fresh}")
+            Ok(Told::Note(Note { at, heartbeat: None, .. })) => format!("note at {at}"),
+            Ok(Told::Note(Note { heartbeat: Some(heartbeat), .. })) => {
+                format!("note, {heartbeat:?}")
             }
+            Ok(Told::Pulse(heartbeat)) => format!("{heartbeat:?}"),
             Err(rejection) => rejection.to_string(),
         };
         lines += &(line + "\n");

@@ -7,6 +7,7 @@ use contracts::event::{ErrorInfo, EventId};
 use contracts::notes::{Note, ReceivedAlert};
 use contracts::snapshot::{AlertRow, AlertState};
 use contracts::view::JobView;
+use contracts::workers::KnownWorker;
 use contracts::{JobId, Micros, Reason};
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Transaction,
@@ -226,6 +227,21 @@ impl store::Reader for Reader {
             let rows = transaction.query(&statement, &[&from, &to, &step, &span.job_type]).await?;
             let steps = rows.iter().map(step_stats).collect::<Result<_, _>>()?;
             Ok(Happened { frontier, steps })
+        })
+    }
+
+    fn workers(&mut self) -> Result<Vec<KnownWorker>, Error> {
+        let sql = "SELECT heartbeat, heard_at, online_at FROM workers ORDER BY worker";
+        self.read(async |transaction| {
+            let rows = transaction.query(&transaction.prepare_cached(sql).await?, &[]).await?;
+            let workers = rows.iter().map(|row| {
+                let time = |at: At| Micros(at.0);
+                let last = json(row.try_get(0)?)?;
+                let (heard_at, online_at) = (time(row.try_get(1)?), row.try_get(2)?);
+                let online_at: Option<At> = online_at;
+                Ok(last.map(|last| KnownWorker { last, heard_at, online_at: online_at.map(time) }))
+            });
+            Ok(workers.collect::<Result<Vec<_>, Fault>>()?.into_iter().flatten().collect())
         })
     }
 

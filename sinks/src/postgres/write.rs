@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use contracts::workers::KnownWorker;
 use contracts::{JobId, State};
 use ingress::submit::Submitted;
 use pipeline::fact::Record;
@@ -22,6 +23,7 @@ use super::columns::{At, Text, Write};
 use super::spill;
 use crate::changes;
 use crate::commit::{Accepted, Commit, Details, SpillRow};
+use crate::store::WORKER_RETENTION;
 
 /// Rows of jobs in one statement: more make it no faster, and its sort and its memory larger.
 const ROWS: usize = 2_000;
@@ -62,10 +64,40 @@ pub(super) fn plan<'a>(commit: &'a Commit, spill: &'a [SpillRow]) -> Vec<Write<'
         let write = write.column(commit.rejected.keys().map(|reason| reason.as_str()));
         writes.push(write.column(commit.rejected.values().map(|n| *n as i64)));
     }
+    workers(commit, &mut writes);
     if !spill.is_empty() {
         writes.push(spill::keep(spill));
     }
     writes
+}
+
+/// What is heard now is never old enough to be forgotten, so the two do not touch the same row.
+fn workers<'a>(commit: &'a Commit, writes: &mut Vec<Write<'a>>) {
+    let workers = commit.workers.values();
+    if workers.len() == 0 {
+        return;
+    }
+    let known = |known: fn(&KnownWorker) -> At| workers.clone().map(known);
+    let upsert = Write::new(
+        "INSERT INTO workers AS known (worker, said_at, heard_at, online_at, heartbeat)
+         SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[],
+             $4::timestamptz[], $5::text[])
+         ON CONFLICT (worker) DO UPDATE SET
+             said_at = greatest(known.said_at, excluded.said_at),
+             heartbeat = CASE WHEN excluded.said_at >= known.said_at
+                 THEN excluded.heartbeat ELSE known.heartbeat END,
+             heard_at = greatest(known.heard_at, excluded.heard_at),
+             online_at = greatest(known.online_at, excluded.online_at)",
+    );
+    let upsert = upsert
+        .column(commit.workers.keys().map(String::as_str))
+        .column(known(|known| At(known.last.at.0)))
+        .column(known(|known| At(known.heard_at.0)))
+        .column(workers.clone().map(|known| known.online_at.map(|at| At(at.0))))
+        .column(workers.map(|known| serde_json::to_string(&known.last).unwrap_or_default()));
+    writes.push(upsert);
+    let forget = bigint(commit.sealed.upper).saturating_sub(WORKER_RETENTION);
+    writes.push(Write::new("DELETE FROM workers WHERE heard_at < $1").with(At(forget)));
 }
 
 /// The statement that writes jobs, but for what becomes of an error that is there.

@@ -7,6 +7,7 @@ use contracts::event::ErrorInfo;
 use contracts::notes::{Note, ReceivedAlert};
 use contracts::snapshot::{AlertRow, AlertState};
 use contracts::view::JobView;
+use contracts::workers::KnownWorker;
 use contracts::{JobId, Micros};
 use pipeline::Tick;
 use pipeline::views::minutes::MinuteStats;
@@ -157,6 +158,21 @@ impl store::Reader for Reader {
             .query_map(params![span.from.0, span.to.0, span.step, span.job_type], step_stats)?
             .collect::<Result<_, _>>()?;
         Ok(Happened { frontier, steps })
+    }
+
+    fn workers(&mut self) -> Result<Vec<KnownWorker>, Error> {
+        let sql = "SELECT heartbeat, heard_at, online_at FROM workers ORDER BY worker";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        let mut workers = Vec::new();
+        while let Some(row) = rows.next()? {
+            let heartbeat: String = row.get(0)?;
+            let last = serde_json::from_str(&heartbeat)
+                .map_err(|error| Error::Value(format!("a heartbeat that is none: {error}")))?;
+            let (heard_at, online_at) = (Micros(row.get(1)?), row.get::<_, Option<i64>>(2)?);
+            workers.push(KnownWorker { last, heard_at, online_at: online_at.map(Micros) });
+        }
+        Ok(workers)
     }
 
     fn resolved(&mut self, limit: usize) -> Result<(Tick, Vec<AlertRow>), Error> {

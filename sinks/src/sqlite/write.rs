@@ -1,5 +1,6 @@
 //! One transaction per group of ticks.
 
+use contracts::workers::KnownWorker;
 use ingress::submit::Submitted;
 use pipeline::Diff;
 use pipeline::fact::Record;
@@ -15,7 +16,7 @@ use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 use super::{Store, micros};
 use crate::changes;
 use crate::commit::{Accepted, Commit, Details};
-use crate::store::{Archived, Error};
+use crate::store::{Archived, Error, WORKER_RETENTION};
 
 /// One transaction: wholly, or not at all.
 pub(super) fn commit(store: &mut Store, commit: &Commit) -> Result<Archived, Error> {
@@ -51,8 +52,35 @@ pub(super) fn commit(store: &mut Store, commit: &Commit) -> Result<Archived, Err
             )?
             .execute(params![reason.as_str(), n])?;
     }
+    workers(&transaction, commit)?;
     transaction.commit()?;
     Ok(archived)
+}
+
+fn workers(transaction: &Transaction<'_>, commit: &Commit) -> Result<(), Error> {
+    if commit.workers.is_empty() {
+        return Ok(());
+    }
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO workers AS known VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET
+             said_at = max(said_at, ?2),
+             heartbeat = CASE WHEN ?2 >= said_at THEN ?5 ELSE heartbeat END,
+             heard_at = max(heard_at, ?3),
+             online_at = max(coalesce(online_at, ?4), coalesce(?4, online_at))",
+    )?;
+    for KnownWorker { last, heard_at, online_at } in commit.workers.values() {
+        upsert.execute(params![
+            last.worker,
+            last.at.0,
+            heard_at.0,
+            online_at.map(|at| at.0),
+            serde_json::to_string(last).unwrap_or_default()
+        ])?;
+    }
+    let forget = micros(commit.sealed.upper).saturating_sub(WORKER_RETENTION);
+    transaction.prepare_cached("DELETE FROM workers WHERE heard_at < ?1")?.execute([forget])?;
+    Ok(())
 }
 
 /// Archives the events; a second content under one id gets a key of its own.
