@@ -3,7 +3,7 @@
 //   /                      overview; ?measure, window, rate, range, by
 //   /ui/jobs?…             the list, with the parameters that the API takes
 //   /ui/jobs/{id}          a job
-//   /ui/alerts, letters, dataflow, add; /ui/rules, with ?span
+//   /ui/alerts, letters, dataflow, add; /ui/rules, with ?span; /ui/workers, with ?presence
 
 const listeners = [];
 

@@ -5,7 +5,7 @@ import { read } from "./ask.js";
 import { el, put, show } from "./dom.js";
 
 const THEMES = { system: ["◐", "as the system"], light: ["☀", "light"], dark: ["☾", "dark"] };
-const VIEWS = { o: ["/", "overview"], j: ["/ui/jobs", "jobs"], a: ["/ui/alerts", "alerts"], d: ["/ui/dataflow", "dataflow"], l: ["/ui/letters", "dead letters"], n: ["/ui/add", "a new task"] };
+const VIEWS = { o: ["/", "overview"], j: ["/ui/jobs", "jobs"], a: ["/ui/alerts", "alerts"], w: ["/ui/workers", "workers"], d: ["/ui/dataflow", "dataflow"], l: ["/ui/letters", "dead letters"], n: ["/ui/add", "a new task"] };
 const KEYS = [
   ["/", "filter the jobs"], ["?", "this help"], ["t", "the theme: system, light, dark"], ["p", "pause, and go on"],
   ...Object.entries(VIEWS).map(([key, [, name]]) => [`g ${key}`, `go to ${name}`]),

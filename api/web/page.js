@@ -17,11 +17,12 @@ import { overview } from "./overview.js";
 import { rules } from "./rules.js";
 import { guardBy } from "./session.js";
 import { count } from "./words.js";
+import { workers } from "./workers.js";
 
-const VIEWS = { overview, jobs, job, alerts, rules, dataflow, letters, add };
+const VIEWS = { overview, jobs, job, alerts, rules, workers, dataflow, letters, add };
 // Views that belong to one in the menu.
 const WITHIN = { job: "jobs", rules: "alerts" };
-const TITLES = { overview: "Overview", jobs: "Jobs", job: "Job", alerts: "Alerts", rules: "Rules", dataflow: "Dataflow", letters: "Dead letters", add: "Add a task" };
+const TITLES = { overview: "Overview", jobs: "Jobs", job: "Job", alerts: "Alerts", rules: "Rules", workers: "Workers", dataflow: "Dataflow", letters: "Dead letters", add: "Add a task" };
 const AGE_MS = 500;
 const RESIZED_MS = 150;
 

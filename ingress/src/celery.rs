@@ -27,6 +27,8 @@
 //! 1. `timestamp` is UTC: `utcoffset` is of no use, and nothing is ordered by `clock`.
 //! 2. An event's id follows from (hostname, pid, clock, type, uuid); a task's id is its uuid.
 //! 3. Arguments and results are kept only where that was asked for.
+//! 4. Of several applications, each by a name of its own, neither workers nor queues nor ids are taken
+//!    for each other's, but for tasks whose id is a UUID.
 //!
 //! # Cost
 //!
@@ -55,6 +57,38 @@ const MAX_SAID: usize = 64;
 /// Ids of events and tasks of Celery that are no UUIDs are names in this space.
 const CELERY: Uuid = Uuid::from_u128(0x8a5c_1c5e_6d0b_5a53_9c1e_43de_1e1f_0c01);
 
+/// An application that is watched.
+#[derive(Clone, Debug, Default)]
+pub struct Application {
+    /// What it is called beside others: its workers and queues have that and a `/` before their names.
+    /// Empty for the only one.
+    pub source: String,
+    pub keep: Keep,
+}
+
+impl Application {
+    /// What something of it is called here.
+    fn name(&self, own: &str) -> String {
+        match &*self.source {
+            "" => own.to_owned(),
+            source => format!("{source}/{own}"),
+        }
+    }
+
+    /// In which its names are ids.
+    fn space(&self) -> Uuid {
+        match &*self.source {
+            "" => CELERY,
+            source => Uuid::new_v5(&CELERY, source.as_bytes()),
+        }
+    }
+
+    /// The id of a task: its own, if that is a UUID.
+    fn task(&self, own: &str) -> JobId {
+        names::id(&self.space(), own)
+    }
+}
+
 /// What an event of Celery comes to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
@@ -80,12 +114,12 @@ pub struct Note {
 }
 
 /// Reads one event.
-pub fn read(event: &[u8], keep: &Keep) -> Result<Told, Rejection> {
+pub fn read(event: &[u8], of: &Application) -> Result<Told, Rejection> {
     let text = contracts::decode::object(event)?;
     let fields = serde_json::from_str(text);
     // What has been checked is JSON.
     let fields = fields.map_err(|_| Rejection::new(Reason::BadJson, "", "not JSON"))?;
-    Reader { fields, keep }.read()
+    Reader { fields, of }.read()
 }
 
 /// What an event of a task says.
@@ -96,7 +130,7 @@ struct Says {
 
 struct Reader<'a> {
     fields: Map<String, Value>,
-    keep: &'a Keep,
+    of: &'a Application,
 }
 
 impl Reader<'_> {
@@ -116,13 +150,13 @@ impl Reader<'_> {
                     "is required and missing: an event of a task names it",
                 ));
             }
-            let worker = Uuid::new_v5(&CELERY, self.text("hostname")?.as_bytes());
+            let worker = Uuid::new_v5(&self.of.space(), self.text("hostname")?.as_bytes());
             let note = self.note(&name, id, worker, at);
             return Ok(Told::Note(Note { heartbeat, ..note }));
         };
-        let job = task_id(&uuid);
+        let job = self.of.task(&uuid);
         let Some(says) = says else { return Ok(Told::Note(self.note(&name, id, job, at))) };
-        let hostname = self.text("hostname")?.to_owned();
+        let hostname = self.of.name(self.text("hostname")?);
         // Whoever sends a task is not who works on it.
         let worker = (name != "task-sent").then_some(&*hostname);
         let payload = json!({
@@ -130,9 +164,9 @@ impl Reader<'_> {
             "type": self.optional("name")?,
             "status": says.kind.state(),
             "createdAt": at,
-            "queue": self.optional("queue")?,
+            "queue": self.optional("queue")?.map(|queue| self.of.name(queue)),
             "worker": worker,
-            "error": says.error.map(|error| self.keep.error(error)),
+            "error": says.error.map(|error| self.of.keep.error(error)),
         });
         let expires = self.fields.get("expires").and_then(Value::as_str);
         let expires = expires.and_then(|text| Micros::parse(text).ok());
@@ -181,7 +215,7 @@ impl Reader<'_> {
 
     fn note(&mut self, name: &str, id: EventId, job: JobId, at: Micros) -> Note {
         let hostname = self.fields.get("hostname").and_then(Value::as_str).unwrap_or_default();
-        let hostname = hostname.to_owned();
+        let hostname = self.of.name(hostname);
         let event_type = format!("celery.{name}");
         let payload = json!({ "id": job });
         let body = self.envelope(&event_type, id, job, at, &hostname, payload, None);
@@ -196,7 +230,7 @@ impl Reader<'_> {
             "worker-offline" => Beat::Offline,
             _ => return Ok(None),
         };
-        let worker = self.text("hostname")?;
+        let worker = self.of.name(self.text("hostname")?);
         if worker.len() > MAX_NAME_BYTES || worker.chars().any(char::is_control) {
             return Err(schema("/hostname", "must be 1 to 200 bytes without control characters"));
         }
@@ -207,7 +241,7 @@ impl Reader<'_> {
         };
         let load = self.fields.get("loadavg").and_then(Value::as_array);
         Ok(Some(Heartbeat {
-            worker: worker.to_owned(),
+            worker,
             beat,
             at,
             process: number("pid"),
@@ -233,8 +267,8 @@ impl Reader<'_> {
         expires: Option<Micros>,
     ) -> Vec<u8> {
         let root = self.fields.get("root_id").and_then(Value::as_str);
-        let correlation = root.map_or(job, task_id);
-        self.keep.apply(&mut self.fields);
+        let correlation = root.map_or(job, |root| self.of.task(root));
+        self.of.keep.apply(&mut self.fields);
         let envelope = json!({
             "contractVersion": contracts::event::CONTRACT_VERSION,
             "eventType": event_type,
@@ -276,7 +310,10 @@ impl Reader<'_> {
         // Other programs that speak this language may not count.
         let count = if self.fields.contains_key("clock") { "clock" } else { "timestamp" };
         let identity = [&part("hostname"), &part("pid"), &part(count), name, &part("uuid")];
-        Uuid::new_v5(&CELERY, identity.map(|part| part.replace('\n', " ")).join("\n").as_bytes())
+        Uuid::new_v5(
+            &self.of.space(),
+            identity.map(|part| part.replace('\n', " ")).join("\n").as_bytes(),
+        )
     }
 
     fn text(&self, name: &str) -> Result<&str, Rejection> {
@@ -308,10 +345,6 @@ fn micros(seconds: &serde_json::Number) -> i64 {
         // With an exponent, or of another century.
         _ => i64::MIN,
     }
-}
-
-fn task_id(name: &str) -> JobId {
-    names::id(&CELERY, name)
 }
 
 fn schema(pointer: &str, detail: &str) -> Rejection {

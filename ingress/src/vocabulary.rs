@@ -5,7 +5,7 @@ use std::sync::Arc;
 use contracts::decode::MAX_BODY_BYTES;
 use contracts::{Event, Heartbeat, Rejection};
 
-use crate::celery::{self, Keep, Note, Told};
+use crate::celery::{self, Application, Note, Told};
 use crate::cloudevents::{self, Mapping};
 
 /// The vocabulary of a queue or a stream.
@@ -16,7 +16,7 @@ pub enum Vocabulary {
     /// CloudEvents in structured mode.
     CloudEvents(Arc<Mapping>),
     /// Events of Celery.
-    Celery(Keep),
+    Celery(Application),
 }
 
 /// What an element comes to.
@@ -48,7 +48,7 @@ impl Vocabulary {
                 let envelope = cloudevents::structured(element, mapping)?;
                 Ok(take(Entry::Event(&contracts::decode(&envelope)?)))
             }
-            Vocabulary::Celery(keep) => match celery::read(element, keep)? {
+            Vocabulary::Celery(of) => match celery::read(element, of)? {
                 Told::Job(envelope) => Ok(take(Entry::Event(&contracts::decode(&envelope)?))),
                 Told::Note(note) => Ok(take(Entry::Note(&note))),
                 Told::Pulse(heartbeat) => Ok(take(Entry::Pulse(heartbeat))),

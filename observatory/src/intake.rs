@@ -1,18 +1,19 @@
 //! Events from RabbitMQ, into the engine: our own, and if asked for those of a Celery application.
 
 use std::num::NonZeroU16;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use contracts::Micros;
 use futures_util::future::{join_all, select_all};
 use ingress::amqp;
 use ingress::amqp::consumer::Config;
 use ingress::amqp::events::Events;
 use ingress::amqp::publisher::Publisher;
-use ingress::celery::Keep;
+use ingress::celery::{Application, Keep};
 use ingress::cloudevents::Mapping;
 use ingress::vocabulary::Vocabulary;
 use tokio::sync::watch;
@@ -26,33 +27,75 @@ pub(crate) struct Celery {
     /// Watch the Celery application on the broker: its workers need `-E`, and nothing else.
     #[arg(long, env = "OBSERVATORY_CELERY")]
     celery: bool,
-    /// What to keep of its tasks, of `args`, `kwargs` and `result`; by default nothing.
+    /// Watch one on another broker or vhost as well: its workers and queues are NAME/…
     #[arg(
         long,
-        env = "OBSERVATORY_CELERY_KEEP",
-        value_name = "FIELDS",
-        value_delimiter = ',',
-        requires = "celery"
+        env = "OBSERVATORY_CELERY_SOURCE",
+        hide_env_values = true,
+        value_name = "NAME=URL",
+        value_delimiter = ','
     )]
+    celery_source: Vec<Source>,
+    /// What to keep of its tasks, of `args`, `kwargs` and `result`; by default nothing.
+    #[arg(long, env = "OBSERVATORY_CELERY_KEEP", value_name = "FIELDS", value_delimiter = ',')]
     celery_keep: Vec<String>,
     /// A regular expression: what it finds in what is kept, errors included, is taken out.
-    #[arg(long, env = "OBSERVATORY_CELERY_REDACT", value_name = "REGEX", requires = "celery")]
+    #[arg(long, env = "OBSERVATORY_CELERY_REDACT", value_name = "REGEX")]
     celery_redact: Vec<String>,
 }
 
-impl Celery {
-    /// What to keep of the tasks, if any are watched.
-    pub(crate) fn keep(&self) -> anyhow::Result<Option<Keep>> {
-        let keep = Keep::new(&self.celery_keep, &self.celery_redact)?;
-        Ok(self.celery.then_some(keep))
-    }
+/// A broker where a Celery application is, and what that is called here.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    name: String,
+    broker: amqp::Url,
+}
 
-    /// The same for who may be without a broker.
-    pub(crate) fn keep_with(&self, broker: Option<&amqp::Url>) -> anyhow::Result<Option<Keep>> {
-        if self.celery && broker.is_none() {
-            bail!("--celery watches a broker: give --rabbitmq-url, or set RABBITMQ_URL");
+impl FromStr for Source {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Source> {
+        let form = "give it as NAME=URL, like eu=amqp://USER:PASSWORD@HOST:5672/VHOST";
+        let Some((name, url)) = text.split_once('=') else { bail!("no name: {form}") };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if !(1..=32).contains(&name.len()) || !name.chars().all(plain) {
+            bail!("{name:?} is no name: 1 to 32 letters, digits, `-`, `_` and `.`; {form}");
         }
-        self.keep()
+        // The address may have a password in it.
+        let broker = url.parse().map_err(|error| anyhow!("of {name}: {error}; {form}"))?;
+        Ok(Source { name: name.to_owned(), broker })
+    }
+}
+
+impl Celery {
+    /// The applications that are watched, each with the broker where it is.
+    pub(crate) fn applications(
+        &self,
+        broker: Option<&amqp::Url>,
+    ) -> anyhow::Result<Vec<(amqp::Url, Application)>> {
+        let keep = Keep::new(&self.celery_keep, &self.celery_redact)?;
+        let of = |source: &str| Application { source: source.to_owned(), keep: keep.clone() };
+        let mut applications = Vec::new();
+        match broker {
+            Some(broker) if self.celery => applications.push((broker.clone(), of(""))),
+            // What cannot be read is put aside there.
+            None if self.celery || !self.celery_source.is_empty() => {
+                bail!("Celery is watched with a broker: give --rabbitmq-url, or set RABBITMQ_URL")
+            }
+            _ => {}
+        }
+        for Source { name, broker } in &self.celery_source {
+            if applications.iter().any(|(_, known): &(_, Application)| known.source == *name) {
+                bail!("--celery-source names {name} twice: each needs a name of its own");
+            }
+            applications.push((broker.clone(), of(name)));
+        }
+        if applications.is_empty()
+            && !(self.celery_keep.is_empty() && self.celery_redact.is_empty())
+        {
+            bail!("--celery-keep and --celery-redact are about Celery: give --celery as well");
+        }
+        Ok(applications)
     }
 }
 
@@ -64,7 +107,7 @@ pub(crate) fn start(
     broker: amqp::Url,
     prefetch: Option<NonZeroU16>,
     mapping: Arc<Mapping>,
-    celery: Option<Keep>,
+    celery: Vec<(amqp::Url, Application)>,
     name: &'static str,
     inbox: &Sender<Msg>,
     metrics: &Metrics,
@@ -89,13 +132,18 @@ pub(crate) fn start(
             },
         )
     };
-    let own = consume(Config::new(broker.clone(), name), Vocabulary::Native(mapping));
+    let own = consume(Config::new(broker, name), Vocabulary::Native(mapping));
     metrics::consumer(&metrics.registry, Arc::clone(own.status()))?;
     let mut events = vec![own];
-    if let Some(keep) = celery {
-        let celery = consume(Config::celery(broker, name), Vocabulary::Celery(keep));
-        metrics::celery_consumer(&metrics.registry, Arc::clone(celery.status()))?;
+    let mut watched = Vec::new();
+    for (broker, application) in celery {
+        let source = application.source.clone();
+        let celery = consume(Config::celery(broker, name), Vocabulary::Celery(application));
+        watched.push((source, Arc::clone(celery.status())));
         events.push(celery);
+    }
+    if !watched.is_empty() {
+        metrics::celery_consumers(&metrics.registry, watched)?;
     }
     tokio::spawn(follow(events.iter().map(Events::current).collect(), inbox.clone()));
     Ok(Intake(events))

@@ -191,28 +191,31 @@ pub(crate) fn consumer(registry: &Registry, status: Arc<Status>) -> Result<(), p
 }
 
 /// Shows how the consumer of Celery's events is doing.
-pub(crate) fn celery_consumer(
+pub(crate) fn celery_consumers(
     registry: &Registry,
-    status: Arc<Status>,
+    watched: Vec<(String, Arc<Status>)>,
 ) -> Result<(), prometheus::Error> {
     const FAULTS: &str = "observatory_celery_broker_faults_total";
+    const OF: &[&str] = &["source"];
     let about: [About; 4] = [
-        ("observatory_celery_unacked", "Deliveries of Celery that are not acknowledged.", &[]),
-        ("observatory_celery_deliveries_total", "Deliveries of Celery taken.", &[]),
-        ("observatory_celery_acked_total", "Deliveries of Celery acknowledged.", &[]),
-        (FAULTS, "What ended a session that consumes from Celery, by kind.", &["kind"]),
+        ("observatory_celery_unacked", "Deliveries of Celery that are not acknowledged.", OF),
+        ("observatory_celery_deliveries_total", "Deliveries of Celery taken.", OF),
+        ("observatory_celery_acked_total", "Deliveries of Celery acknowledged.", OF),
+        (FAULTS, "What ended a session that consumes from Celery, by kind.", &["source", "kind"]),
     ];
     pull(registry, &about, move |told| {
-        let numbers = [
-            ("observatory_celery_unacked", &status.unacked),
-            ("observatory_celery_deliveries_total", &status.deliveries),
-            ("observatory_celery_acked_total", &status.acked),
-        ];
-        for (name, n) in numbers {
-            told.set(name, n.load(Ordering::Relaxed) as f64);
-        }
-        for kind in FaultKind::ALL {
-            told.set_of(FAULTS, &[kind.as_str()], status.faults.get(kind) as f64);
+        for (source, status) in &watched {
+            let numbers = [
+                ("observatory_celery_unacked", &status.unacked),
+                ("observatory_celery_deliveries_total", &status.deliveries),
+                ("observatory_celery_acked_total", &status.acked),
+            ];
+            for (name, n) in numbers {
+                told.set_of(name, &[source], n.load(Ordering::Relaxed) as f64);
+            }
+            for kind in FaultKind::ALL {
+                told.set_of(FAULTS, &[source, kind.as_str()], status.faults.get(kind) as f64);
+            }
         }
     })
 }

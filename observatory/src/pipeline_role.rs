@@ -90,7 +90,7 @@ async fn serve(args: &Args, rules: Option<RulesFile>) -> anyhow::Result<ExitCode
     let mut signals = Signals::new()?;
     let place = args.cluster.place()?;
     let broker = args.urls.rabbitmq()?;
-    let celery = args.celery.keep()?;
+    let celery = args.celery.applications(Some(&broker))?;
     let mapping = args.cloudevents.mapping()?;
     let (postgres, redis, mongodb) =
         (args.urls.postgres()?, args.urls.redis()?, args.urls.mongodb()?);

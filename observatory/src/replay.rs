@@ -18,7 +18,7 @@ use anyhow::bail;
 use clap::ValueEnum;
 use contracts::{EventId, Micros, Reason, Snapshot};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ingress::celery::{Keep, Note};
+use ingress::celery::{Application, Note};
 use ingress::recorded::{self, Batch, Recorded, Rejected};
 use ingress::vocabulary::{Entry, Vocabulary};
 use pipeline::Tick;
@@ -107,7 +107,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let format = match args.format {
         Format::Native => Vocabulary::default(),
         Format::CloudEvents => Vocabulary::CloudEvents(args.cloudevents.mapping()?),
-        Format::Celery => Vocabulary::Celery(Keep::default()),
+        Format::Celery => Vocabulary::Celery(Application::default()),
     };
     let canonical = |path: &PathBuf| path.canonicalize().ok();
     if let Some(out) = args.jobs.as_ref().and_then(canonical)

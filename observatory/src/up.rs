@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use api::{App, Hosts, Pace, Readiness, Views};
-use ingress::celery::Keep;
+use ingress::amqp;
+use ingress::celery::Application;
 use ingress::cloudevents::Mapping;
 use ingress::submit::{SubmitError, Submitter};
 use ingress::work::Work;
@@ -90,7 +91,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // Whatever can be wrong with what we were given is found before anything is touched.
     let rules = args.rules.as_deref().map(rules_file::read).transpose()?;
     let servers = args.urls.optional()?;
-    let celery = args.celery.keep_with(servers.broker.as_ref())?;
+    let celery = args.celery.applications(servers.broker.as_ref())?;
     let mapping = args.cloudevents.mapping()?;
     let data = match servers.stores {
         Some(_) => None,
@@ -119,7 +120,7 @@ impl Args {
 async fn serve(
     args: &Args,
     servers: Optional,
-    (mapping, celery): (Arc<Mapping>, Option<Keep>),
+    (mapping, celery): (Arc<Mapping>, Vec<(amqp::Url, Application)>),
     data: Option<DataDir>,
     rules: Option<RulesFile>,
 ) -> anyhow::Result<ExitCode> {

@@ -78,6 +78,11 @@ impl Standing {
         self.precedence < REPORTED
     }
 
+    /// What follows from nothing being heard of `job` after this.
+    fn overruled(&self, job: JobId, kind: Kind, at: i64) -> Fact {
+        concluded(job, inference_id(self.event, kind), self.at, kind, at)
+    }
+
     /// A rendering whose bytes compare as standings do: 28 bytes.
     pub fn to_bytes(&self) -> [u8; 28] {
         let mut bytes = [0; 28];
@@ -126,13 +131,13 @@ impl Default for Rest {
     }
 }
 
-/// What follows from nothing being heard of `job` after `over`.
-fn concluded(job: JobId, over: &Standing, kind: Kind, at: i64) -> Fact {
+/// The conclusion `event` that `job` came to `kind` at `at`, which overrules what occurred at `over`.
+fn concluded(job: JobId, event: EventId, over: i64, kind: Kind, at: i64) -> Fact {
     Fact {
         job,
-        event: inference_id(over.event, kind),
+        event,
         at,
-        created_at: over.at,
+        created_at: over,
         seq: 0,
         job_type: Name::NONE,
         queue: Name::NONE,
@@ -231,7 +236,7 @@ impl Summary {
     pub fn expired(&self, job: JobId, now: Tick) -> Option<Fact> {
         self.expiry().filter(|due| *due <= now)?;
         let at = self.expires()?.max(self.top.at);
-        Some(concluded(job, &self.top, Kind::Cancelled, at))
+        Some(self.top.overruled(job, Kind::Cancelled, at))
     }
 
     /// The worker of Celery that has begun the job, and when, if nothing was reported since.
@@ -243,7 +248,12 @@ impl Summary {
     /// having told the end: that it is lost.
     pub fn lost(&self, job: JobId, at: i64) -> Option<Fact> {
         let (_, top) = self.untold()?.begun()?;
-        Some(concluded(job, &top, Kind::Failed, at))
+        Some(top.overruled(job, Kind::Failed, at))
+    }
+
+    /// What was ever concluded of `job`, whose summary this is; most of it may be overruled.
+    pub fn inferences(&self, job: JobId) -> impl Iterator<Item = Fact> {
+        self.untold().into_iter().flat_map(move |untold| untold.inferences(job))
     }
 
     /// When it is to be looked at whether the job has expired.

@@ -24,7 +24,9 @@ use crate::over::{Entry, Over, Then};
 use crate::panel::{Panel, Row};
 use crate::spot::{Spot, View};
 use crate::stream::News;
-use crate::views::{self, alerts, dataflow, doctor, job, jobs, kind, log, overview, server};
+use crate::views::{
+    self, alerts, dataflow, doctor, job, jobs, kind, log, overview, server, workers,
+};
 
 /// Places that Esc leads back to.
 const BACK: usize = 64;
@@ -53,6 +55,7 @@ pub(crate) struct App {
     pub(crate) job: job::Job,
     pub(crate) alerts: alerts::Alerts,
     pub(crate) dataflow: dataflow::Dataflow,
+    pub(crate) workers: workers::Workers,
     pub(crate) log: log::Log,
     pub(crate) doctor: doctor::Doctor,
     pub(crate) server: server::Server,
@@ -120,6 +123,7 @@ impl App {
             job: job::Job::default(),
             alerts: alerts::Alerts::default(),
             dataflow: dataflow::Dataflow::default(),
+            workers: workers::Workers::default(),
             log: log::Log::default(),
             doctor: doctor::Doctor::default(),
             server: server::Server::default(),
@@ -527,6 +531,7 @@ impl App {
             View::Job => self.job.read(self.now).into_iter().collect(),
             View::Alerts => vec![Ask::Resolved, Ask::Rules, Ask::Notes],
             View::Dataflow => vec![self.dataflow.read(self.now)],
+            View::Workers => vec![self.workers.read(self.now)],
             View::Doctor => {
                 doctor::run(self);
                 Vec::new()
@@ -547,6 +552,7 @@ impl App {
             View::Jobs => self.jobs.due(top, self.now),
             View::Job => self.job.due(self.now),
             View::Dataflow => self.dataflow.due(self.now),
+            View::Workers => self.workers.due(self.now),
             View::Alerts => self.alerts.due(self.now),
             View::Letters | View::Log | View::Doctor | View::Server => None,
         };
@@ -636,6 +642,7 @@ impl App {
                 }
                 self.ask(Ask::Notes);
             }
+            Got::Workers(found) => self.workers.got(found),
             Got::Dataflow { found, at } => self.dataflow.got(found, at),
             Got::History(found) => self.overview.got(found),
             Got::Registry(found) => {

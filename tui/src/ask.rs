@@ -51,6 +51,7 @@ fn answer(client: &Client, ask: Ask) -> Got {
             Got::Noted(client.post("/api/v1/notes", &key, &body).map(drop))
         }
         Ask::EndNote(id) => Got::Noted(client.delete(&format!("/api/v1/notes/{id}")).map(drop)),
+        Ask::Workers => Got::Workers(client.read("/api/v1/workers?limit=500")),
         Ask::Dataflow => Got::Dataflow { found: client.read("/api/v1/dataflow"), at: now() },
         Ask::History { from } => Got::History(client.read(&format!("/api/v1/history?from={from}"))),
         Ask::Registry => Got::Registry(client.read("/page/registry.json")),

@@ -126,9 +126,15 @@ fn draw_tabs(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
     let firing = app.live.views().map_or(0, crate::fold::Views::firing);
     let (mut spans, mut x) = (Vec::new(), area.x);
     for (i, view) in View::NUMBERED.into_iter().enumerate() {
-        let name = if area.width < 80 { view.short() } else { view.title() };
+        let name = match (area.width, view) {
+            (..80, _) | (..90, View::Dataflow | View::Letters) => view.short(),
+            _ => view.title(),
+        };
         let here = app.view() == view || view == View::Jobs && app.view() == View::Job;
-        let mut tab = vec![app.look.span(&format!("{} ", i + 1), Tone::Fine)];
+        let mut tab = vec![
+            app.look
+                .span(&format!("{} ", if view == View::Workers { 0 } else { i + 1 }), Tone::Fine),
+        ];
         let name = app.look.span(name, if here { Tone::Title } else { Tone::Plain });
         tab.push(if here { name.patch_style(app.look.selected()) } else { name });
         if view == View::Alerts && firing > 0 {

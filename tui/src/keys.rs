@@ -122,10 +122,11 @@ const LETTERS: Place = Place::View(View::Letters);
 const LOG: Place = Place::View(View::Log);
 const DOCTOR: Place = Place::View(View::Doctor);
 const SERVER: Place = Place::View(View::Server);
+const WORKERS: Place = Place::View(View::Workers);
 
 /// Every view.
 pub(crate) const VIEWS: &[Place] =
-    &[OVERVIEW, JOBS, ALERTS, DATAFLOW, LETTERS, LOG, DOCTOR, SERVER, JOB];
+    &[OVERVIEW, JOBS, ALERTS, DATAFLOW, LETTERS, LOG, DOCTOR, SERVER, WORKERS, JOB];
 /// Views of more than one part.
 const PARTS: &[Place] = &[OVERVIEW, ALERTS, DATAFLOW];
 const SCROLLED: &[Place] = &[
@@ -163,7 +164,8 @@ pub(crate) const BINDINGS: &[Binding] = &[
     on(&[k(KeyCode::Tab)], Action::NextPart, PARTS, "the next part").hint("part"),
     on(&[k(KeyCode::BackTab)], Action::PrevPart, PARTS, "the part before"),
     on(&[c('e')], Action::Expand, &[OVERVIEW], "only this part, or all").hint("expand"),
-    on(&[c('e')], Action::Expand, &[JOBS, ALERTS, LOG, DOCTOR], "all of the row").hint("expand"),
+    on(&[c('e')], Action::Expand, &[JOBS, ALERTS, LOG, DOCTOR, WORKERS], "all of the row")
+        .hint("expand"),
     on(&[c('s')], Action::Sort, &[OVERVIEW, JOBS, DATAFLOW], "sort by something else").hint("sort"),
     on(&[c('t')], Action::Window, &[OVERVIEW], "another window of time").hint("window"),
     on(&[c('m')], Action::Measure, &[OVERVIEW], "another latency").hint("measure"),
@@ -187,6 +189,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     on(&[c('6')], Action::Go(View::Log), VIEWS, "log of what just changed"),
     on(&[c('7')], Action::Go(View::Doctor), VIEWS, "doctor"),
     on(&[c('8')], Action::Go(View::Server), VIEWS, "the server"),
+    on(&[c('0')], Action::Go(View::Workers), VIEWS, "workers"),
     on(&[c('?')], Action::Help, VIEWS, "these keys").hint("keys"),
     on(&[ctrl('z')], Action::Suspend, VIEWS, "stop; `fg` goes on"),
     on(&[c('q'), ctrl('c')], Action::Quit, VIEWS, "quit").hint("quit"),

@@ -4,6 +4,7 @@ use contracts::answers::{Alerts, Dataflow, History, JobEvents, Rules};
 use contracts::notes::{Notes, ReceivedAlerts};
 use contracts::registry::UiRegistry;
 use contracts::view::{JobAccepted, Page};
+use contracts::workers::Workers;
 use contracts::{JobId, JobView, Micros};
 use crossterm::event::Event;
 use uuid::Uuid;
@@ -63,6 +64,7 @@ pub(crate) enum Ask {
     },
     /// And takes it back.
     EndNote(Uuid),
+    Workers,
     Dataflow,
     History {
         from: Micros,
@@ -93,6 +95,7 @@ pub(crate) enum Got {
     Notes(Result<(Notes, ReceivedAlerts), Trouble>),
     /// It was said, or taken back.
     Noted(Result<(), Trouble>),
+    Workers(Result<Workers, Trouble>),
     Dataflow {
         found: Result<Dataflow, Trouble>,
         at: Micros,

@@ -81,10 +81,11 @@ pub(crate) enum Named {
     Do(Action),
 }
 
-const NAMES: [(&str, Named); 15] = [
+const NAMES: [(&str, Named); 16] = [
     ("overview", Named::View(View::Overview)),
     ("jobs", Named::View(View::Jobs)),
     ("alerts", Named::View(View::Alerts)),
+    ("workers", Named::View(View::Workers)),
     ("dataflow", Named::View(View::Dataflow)),
     ("dead letters", Named::View(View::Letters)),
     ("dlq", Named::View(View::Letters)),

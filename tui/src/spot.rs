@@ -14,12 +14,13 @@ pub(crate) enum View {
     Log,
     Doctor,
     Server,
+    Workers,
     Job,
 }
 
 impl View {
-    /// Those that a digit leads to, in their order.
-    pub(crate) const NUMBERED: [View; 8] = [
+    /// Those that a digit leads to, from 1 on; to the last, 0 does, as 9 is for a task.
+    pub(crate) const NUMBERED: [View; 9] = [
         View::Overview,
         View::Jobs,
         View::Alerts,
@@ -28,6 +29,7 @@ impl View {
         View::Log,
         View::Doctor,
         View::Server,
+        View::Workers,
     ];
 
     pub(crate) fn title(self) -> &'static str {
@@ -40,6 +42,7 @@ impl View {
             View::Log => "Log",
             View::Doctor => "Doctor",
             View::Server => "Server",
+            View::Workers => "Workers",
             View::Job => "Job",
         }
     }
@@ -50,9 +53,10 @@ impl View {
             View::Overview => "Over",
             View::Alerts => "Alert",
             View::Dataflow => "Flow",
-            View::Letters => "Dead",
+            View::Letters => "DLQ",
             View::Doctor => "Doc",
             View::Server => "Srv",
+            View::Workers => "Wrk",
             view => view.title(),
         }
     }

@@ -15,6 +15,7 @@ pub(crate) mod letters;
 pub(crate) mod log;
 pub(crate) mod overview;
 pub(crate) mod server;
+pub(crate) mod workers;
 
 /// The panels of the view that somebody is at; their number does not depend on what is known.
 pub(crate) fn panels(app: &App) -> Vec<Panel> {
@@ -28,6 +29,7 @@ pub(crate) fn panels(app: &App) -> Vec<Panel> {
         View::Log => vec![log::panel(app)],
         View::Doctor => vec![doctor::panel(app)],
         View::Server => vec![server::panel(app)],
+        View::Workers => vec![workers::panel(app)],
     }
 }
 

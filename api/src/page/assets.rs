@@ -26,11 +26,11 @@ macro_rules! scripts {
 }
 
 /// Modules, each of which names those that it needs.
-const SCRIPTS: [(&str, &str); 26] = scripts! {
+const SCRIPTS: [(&str, &str); 27] = scripts! {
     "add.js" "address.js" "alerts.js" "ask.js" "chart.js" "copy.js" "dataflow.js" "dom.js"
     "filter.js" "fold.js" "graph.js" "job.js" "jobs.js" "json.js" "letters.js" "live.js"
     "matrix.js" "menu.js" "notes.js" "overview.js" "page.js" "rates.js" "rules.js" "session.js"
-    "timeline.js" "words.js"
+    "timeline.js" "words.js" "workers.js"
 };
 
 #[cfg(test)]

@@ -96,6 +96,7 @@ fn every_view_opens_without_a_complaint_and_keeps_nobody_out() {
             &job,
             "/ui/alerts",
             "/ui/rules",
+            "/ui/workers",
             "/ui/dataflow",
             "/ui/letters",
             "/ui/add",

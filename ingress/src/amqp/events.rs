@@ -158,7 +158,7 @@ mod tests {
     use contracts::Reason::{BadJson, BadTime, BadUtf8, Schema, TooLarge, UnknownType};
 
     use super::*;
-    use crate::celery::Keep;
+    use crate::celery::Application;
 
     /// 2026-11-21T10:00:00Z.
     const NOW: Micros = Micros(1_795_255_200_000_000);
@@ -229,7 +229,7 @@ mod tests {
             event("worker-heartbeat", 1_795_255_200),
             event("task-failed", 1_795_255_200 + 3_601),
         );
-        let kinds = elements(body.as_bytes(), &Vocabulary::Celery(Keep::default()), NOW);
+        let kinds = elements(body.as_bytes(), &Vocabulary::Celery(Application::default()), NOW);
         let kinds = kinds.iter().map(|element| match element {
             Element::Good(event) if event.note => "note".to_owned(),
             Element::Good(event) => event.fact.kind.to_string(),

@@ -7,7 +7,7 @@ use super::*;
 const BODIES: &str = include_str!("../../fixtures/celery-bodies.jsonl");
 
 fn told(event: Value) -> Result<Told, Rejection> {
-    read(event.to_string().as_bytes(), &Keep::default())
+    read(event.to_string().as_bytes(), &Application::default())
 }
 
 fn envelope(event: Value) -> Vec<u8> {
@@ -51,7 +51,7 @@ fn reading(event: &Event<'_>) -> String {
 fn readings(body: &str) -> String {
     let mut lines = String::new();
     for element in contracts::elements(body.as_bytes()).unwrap().elements() {
-        let line = match read(element, &Keep::default()) {
+        let line = match read(element, &Application::default()) {
             Ok(Told::Job(envelope)) => reading(&decode(&envelope).unwrap()),
             Ok(Told::Note(Note { at, heartbeat: None, .. })) => format!("note at {at}"),
             Ok(Told::Note(Note { heartbeat: Some(heartbeat), .. })) => {
@@ -176,8 +176,37 @@ fn what_is_no_event_of_celery_is_refused_with_its_place() {
         (br#"{"type":"task-started","type":"task-sent"}"#, Reason::BadJson),
         (br#"{"runtime":NaN}"#, Reason::BadJson),
     ] {
-        assert_eq!(read(body, &Keep::default()).unwrap_err().reason, reason);
+        assert_eq!(read(body, &Application::default()).unwrap_err().reason, reason);
     }
+}
+
+#[test]
+fn what_is_called_alike_in_two_applications_is_told_apart() {
+    let sent = with(event("task-sent"), json!({ "queue": "mail", "name": "add" }));
+    let named = with(event("task-started"), json!({ "uuid": "nightly" }));
+    let online = with(event("worker-online"), json!({ "uuid": null, "processed": 0 }));
+    let of = |source: &str| Application { source: source.to_owned(), ..Application::default() };
+    let read = |event: &Value, source: &str| {
+        let Ok(Told::Job(envelope)) = read(event.to_string().as_bytes(), &of(source)) else {
+            panic!("an event of a job");
+        };
+        envelope
+    };
+    let (eu, us) = (read(&sent, "eu"), read(&sent, "us"));
+    let (eu, us) = (decode(&eu).unwrap(), decode(&us).unwrap());
+    assert_eq!(eu.job.queue.as_deref(), Some("eu/mail"));
+    // Its id is a UUID, and so the same task wherever it is told of.
+    assert_eq!((eu.job.id, eu.job.job_type), (us.job.id, us.job.job_type));
+    assert_ne!(eu.event_id, us.event_id);
+    let (eu, us) = (read(&named, "eu"), read(&named, "us"));
+    let (eu, us) = (decode(&eu).unwrap(), decode(&us).unwrap());
+    assert_ne!(eu.job.id, us.job.id);
+    assert_eq!(us.job.worker.as_deref(), Some("us/w1@hostA"));
+    let heard = super::read(online.to_string().as_bytes(), &of("eu"));
+    let Ok(Told::Note(Note { heartbeat: Some(heartbeat), .. })) = heard else {
+        panic!("a worker: {heard:?}");
+    };
+    assert_eq!((&*heartbeat.worker, heartbeat.beat), ("eu/w1@hostA", Beat::Online));
 }
 
 #[test]
@@ -187,7 +216,8 @@ fn arguments_and_results_stay_outside_unless_asked_for() {
     let text = String::from_utf8(envelope(secret.clone())).unwrap();
     assert!(!text.contains("secret"), "{text}");
     let keep = Keep::new(&["result".to_owned()], &[]).unwrap();
-    let Ok(Told::Job(text)) = read(secret.to_string().as_bytes(), &keep) else {
+    let of = Application { keep, ..Application::default() };
+    let Ok(Told::Job(text)) = read(secret.to_string().as_bytes(), &of) else {
         panic!("an event of a job");
     };
     let text: Value = serde_json::from_slice(&text).unwrap();
@@ -208,7 +238,7 @@ fn a_recorded_line_is_a_delivery_an_event_or_a_list() {
     let counts = lines.map(|line| {
         let (mut good, mut bad) = (0, 0);
         recorded(line.to_string().as_bytes(), |event| {
-            let read = event.and_then(|event| read(event, &Keep::default()));
+            let read = event.and_then(|event| read(event, &Application::default()));
             *(if read.is_ok() { &mut good } else { &mut bad }) += 1;
         });
         (good, bad)
@@ -217,7 +247,8 @@ fn a_recorded_line_is_a_delivery_an_event_or_a_list() {
     let mut bad = 0;
     for line in [&b"{"[..], br#"{"body":"[]"}"#, b"[1,"] {
         recorded(line, |event| {
-            bad += usize::from(event.and_then(|event| read(event, &Keep::default())).is_err());
+            bad +=
+                usize::from(event.and_then(|event| read(event, &Application::default())).is_err());
         });
     }
     assert_eq!(bad, 3);

@@ -2,7 +2,7 @@
 //!
 //! How its clock goes it tells nobody over AMQP.
 
-use ingress::amqp::topology::{self, EXCHANGES, QUEUES};
+use ingress::amqp::topology::{self, CELERY, EXCHANGES, QUEUES};
 use ingress::amqp::{self, Fault, FaultKind, Form, Visit};
 use tokio::time::{Instant, timeout_at};
 
@@ -56,7 +56,8 @@ pub(super) async fn check(url: Option<&str>) -> Checks {
 fn parts() -> impl Iterator<Item = (String, Part)> {
     let exchanges =
         EXCHANGES.map(|name| (format!("rabbitmq.exchange.{name}"), Part::Exchange(name)));
-    let queues = QUEUES.map(|queue| (format!("rabbitmq.queue.{}", queue.name), Part::Queue(queue)));
+    let queues = QUEUES.into_iter().chain([CELERY]);
+    let queues = queues.map(|queue| (format!("rabbitmq.queue.{}", queue.name), Part::Queue(queue)));
     exchanges.into_iter().chain(queues)
 }
 
@@ -92,7 +93,11 @@ fn judge(checks: &mut Checks, id: &str, part: Part, found: Result<Form, Fault>, 
     match found {
         Ok(Form::AsNeeded) => checks.pass(id, "as it is needed"),
         Ok(Form::Absent) => {
-            checks.note(id, Verdict::Skipped, "not there yet: a role declares it", None);
+            let who = match part {
+                Part::Queue(CELERY) => "not there: a pipeline with --celery declares it",
+                Part::Queue(_) | Part::Exchange(_) => "not there yet: a role declares it",
+            };
+            checks.note(id, Verdict::Skipped, who, None);
         }
         Ok(Form::Other(how)) => {
             let vhost = word(url.vhost());

@@ -79,6 +79,12 @@ impl Known {
             self.summary.join(&Summary::of(&fact));
             self.error = inferred_error(self.summary.top.kind).map(str::to_owned);
         }
+        // What was concluded before and does not count any more is in the row only, too.
+        if self.summary.top == found.top {
+            for fact in found.inferences(job) {
+                self.summary.join(&Summary::of(&fact));
+            }
+        }
         self
     }
 

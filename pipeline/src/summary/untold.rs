@@ -22,13 +22,13 @@
 
 use std::cmp::Reverse;
 
-use contracts::event::{EventId, Kind};
+use contracts::event::{EventId, JobId, Kind};
 use contracts::retries::Retries;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DecodeError, REPORTED, Reader, Rest, Standing, Summary, UNKNOWN, UNTOLD_BIT, greater_name,
-    least,
+    DecodeError, REPORTED, Reader, Rest, Standing, Summary, UNKNOWN, UNTOLD_BIT, concluded,
+    greater_name, least,
 };
 use crate::fact::{Fact, inference_id};
 use crate::name::Name;
@@ -281,6 +281,14 @@ impl Untold {
     /// When the job is no longer to be begun, as its last sender had it.
     pub(super) fn expires(&self) -> Option<i64> {
         (self.expires.1 != i64::MIN).then_some(self.expires.1)
+    }
+
+    /// What was concluded of `job`, whether or not it still counts.
+    pub(super) fn inferences(&self, job: JobId) -> impl Iterator<Item = Fact> {
+        self.inferences.iter().map(move |inference| {
+            let Inference { over, event, kind, at } = *inference;
+            concluded(job, event, over, kind, at.0)
+        })
     }
 
     pub(super) fn retries(&self) -> &Retries {

@@ -131,6 +131,7 @@ fn no_text_of_a_server_is_obeyed_by_a_terminal() {
         check(&mut bench);
         bench.keys("4");
         bench.got(Got::Dataflow { found: Err(Trouble::new(HOSTILE)), at: now() });
+        bench.got(Got::Workers(Err(Trouble::new(HOSTILE))));
         check(&mut bench);
         let mut labels = snapshot.alerts.clone();
         labels[0].state = AlertState::Resolved;

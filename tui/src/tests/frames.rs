@@ -3,6 +3,7 @@
 use contracts::notes::{
     AlertKey, Matcher, Note, NoteKind, Notes, ReceivedAlert, ReceivedAlerts, StandingNote,
 };
+use contracts::workers::{Beat, Heartbeat, Presence, WorkerView, Workers};
 
 use super::*;
 
@@ -254,6 +255,60 @@ fn the_dataflow_is_seen_as_it_is_kept() {
     let trouble = Trouble { status: 404, ..Trouble::new("there is no dataflow here") };
     bench.got(Got::Dataflow { found: Err(trouble), at: now() });
     bench.seen("dataflow-elsewhere");
+}
+
+fn workers() -> Workers {
+    let heartbeat = |worker: &str, beat, active| Heartbeat {
+        worker: worker.to_owned(),
+        beat,
+        at: at("2026-11-21T09:59:59Z"),
+        process: Some(4_711),
+        every: Some(2.0),
+        active: Some(active),
+        processed: Some(12_345),
+        load: vec![1.25, 0.8, 0.5],
+        software: Some("py-celery".to_owned()),
+        version: Some("5.7.0".to_owned()),
+        system: Some("Linux".to_owned()),
+    };
+    let view =
+        |worker: &str, presence, last: Option<Heartbeat>, jobs: &[(State, u64)]| WorkerView {
+            worker: worker.to_owned(),
+            presence,
+            heard_at: last.as_ref().map(|last| last.at),
+            online_at: last.as_ref().map(|_| at("2026-11-21T08:00:00Z")),
+            last,
+            jobs: jobs.iter().copied().collect(),
+        };
+    let items = vec![
+        view(
+            "celery@mail-1",
+            Presence::Online,
+            Some(heartbeat("celery@mail-1", Beat::Heartbeat, 3)),
+            &[(State::Executing, 3), (State::Completed, 12_001), (State::Failed, 17)],
+        ),
+        view(
+            "celery@mail-2",
+            Presence::Silent,
+            Some(heartbeat("celery@mail-2", Beat::Heartbeat, 1)),
+            &[(State::Executing, 1)],
+        ),
+        view("w-1", Presence::Unheard, None, &[(State::Completed, 40)]),
+    ];
+    let presences = [(Presence::Online, 1), (Presence::Silent, 1), (Presence::Unheard, 1)];
+    Workers { as_of: Some(now()), total: 3, presences: presences.into(), items }
+}
+
+#[test]
+fn workers_are_seen_as_they_are_kept() {
+    let mut bench = Bench::live();
+    bench.keys("0");
+    bench.seen("workers-loading");
+    bench.got(Got::Workers(Ok(workers())));
+    bench.keys("e");
+    bench.seen("workers");
+    bench.got(Got::Workers(Ok(Workers { as_of: Some(now()), ..Workers::default() })));
+    bench.seen("workers-none");
 }
 
 #[test]
