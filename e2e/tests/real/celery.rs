@@ -6,20 +6,19 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use contracts::Micros;
-use e2e::{Queue, Servers, Vhost, kept};
+use e2e::{Queue, Servers, Vhost};
 use ingress::amqp::topology::CELERY;
 use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
-use rustix::process::{Pid, Signal, kill_process_group};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::program::Role;
+use crate::program::{Role, World};
+use crate::support::celery::{Application, Flower};
 use crate::support::{Amqp, dead_letters, runtime, until};
 
 /// A delivery as it was recorded.
@@ -135,13 +134,19 @@ fn what_celery_told_while_we_were_away_is_not_lost() {
     drop(before);
 
     let after = service(folder.path(), &vhost);
-    until("all tasks are there", || (jobs(&after) == 96).then_some(()));
-    emptied(&vhost);
+    as_recorded(&after, &vhost);
+}
+
+/// That all tasks of the recording are as their backend has them.
+#[track_caller]
+fn as_recorded(service: &Role, vhost: &Vhost) {
+    until("all tasks are there", || (jobs(service) == 96).then_some(()));
+    emptied(vhost);
     for truth in recording("truth.jsonl.gz") {
         let id = truth["id"].as_str().unwrap();
         let expected = states(truth["backend_state"].as_str());
         let job = until("the job is in its state", || {
-            Some(job(&after, id)).filter(|job| job["state"] == expected)
+            Some(job(service, id)).filter(|job| job["state"] == expected)
         });
         // Nobody has it of a task that never ran.
         assert_eq!(job["type"], truth["name"].as_str().unwrap_or("capp.add"), "{truth}");
@@ -153,6 +158,83 @@ fn what_celery_told_while_we_were_away_is_not_lost() {
         assert_eq!(job["attempt"], 1 + retries, "{truth}");
     }
     assert!(runtime().block_on(dead_letters(vhost.url())).is_empty());
+}
+
+#[test]
+fn a_pipeline_on_servers_that_is_killed_amid_celery_has_what_its_archive_says() {
+    let world = World::new("celery-roles");
+    let celery = [("OBSERVATORY_CELERY", "true")];
+    let mut pipeline = world.start_with("pipeline", &celery);
+    until("it consumes", || (world.vhost.queue(CELERY.name)?.consumers == 1).then_some(()));
+    let api = world.ready("api");
+    let deliveries = deliveries();
+    let (first, second) = deliveries.split_at(deliveries.len() / 2);
+    let amqp = runtime().block_on(Amqp::connect(world.vhost.url()));
+    runtime().block_on(publish(&amqp, first));
+    pipeline.kill();
+    runtime().block_on(publish(&amqp, second));
+    let _pipeline = world.start_with("pipeline", &celery);
+    as_recorded(&api, &world.vhost);
+    let ended =
+        world.tool(&["verify", "--output", "json", "--api", &format!("http://{}", api.address)]);
+    assert_eq!((ended.code, &ended.json()["verdict"]), (Some(0), &json!("equal")), "{ended:#?}");
+    // They were there when they were recorded, and have not been heard of since.
+    let workers = api.get("/api/v1/workers").unwrap();
+    assert_eq!(workers["total"], 2, "{workers}");
+    for worker in workers["items"].as_array().unwrap() {
+        let ours =
+            api.get(&format!("/api/v1/jobs?limit=1&worker={}", worker["worker"].as_str().unwrap()));
+        let counted: u64 =
+            worker["jobs"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+        assert_eq!(ours.unwrap()["total"], counted, "{worker}");
+        assert_eq!(worker["last"]["software"], "py-celery", "{worker}");
+    }
+}
+
+#[test]
+fn two_brokers_are_watched_at_once_and_what_is_called_alike_is_told_apart() {
+    let (here, there) =
+        (Servers::shared().vhost("celery-eu"), Servers::shared().vhost("celery-us"));
+    let folder = tempfile::tempdir().unwrap();
+    let sources = format!("eu={},us={}", here.url(), there.url());
+    let arguments = ["--rabbitmq-url", here.url(), "--celery-source", &sources];
+    let seen = Role::alone(folder.path(), &arguments);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    for (vhost, task) in [
+        (&here, "6f6f0000-0000-4000-8000-000000000001"),
+        (&there, "6f6f0000-0000-4000-8000-000000000002"),
+    ] {
+        until("it consumes", || (vhost.queue(CELERY.name)?.consumers == 1).then_some(()));
+        let event = |kind: &str, clock| {
+            json!({"type": kind, "uuid": task, "hostname": "w@a", "pid": 1, "clock": clock, "utcoffset": 0,
+                "timestamp": now, "name": "tasks.add", "queue": "celery"})
+        };
+        let heartbeat = json!({"type": "worker-heartbeat", "hostname": "w@a", "pid": 1, "clock": 9,
+            "timestamp": now, "freq": 60, "active": 1, "processed": 3, "sw_ident": "py-celery"});
+        let body = json!([event("task-sent", 1), event("task-started", 2), heartbeat]).to_string();
+        let delivery = Recorded { routing_key: "task.multi".to_owned(), body };
+        let amqp = runtime().block_on(Amqp::connect(vhost.url()));
+        runtime().block_on(publish(&amqp, &[delivery]));
+    }
+    let counted = until("both are counted", || {
+        let counts = seen.get("/api/v1/counts?by=queue,worker")?;
+        (counts["jobs"] == 2).then(|| counts["counts"].clone())
+    });
+    let expected = json!([
+        {"queue": "eu/celery", "worker": "eu/w@a", "jobs": 1},
+        {"queue": "us/celery", "worker": "us/w@a", "jobs": 1}
+    ]);
+    assert_eq!(counted, expected);
+    assert_eq!(seen.get("/api/v1/jobs?q=worker:eu/*").unwrap()["total"], 1);
+    let workers = until("both are heard of", || {
+        let workers = seen.get("/api/v1/workers?presence=online")?;
+        (workers["total"] == 2).then(|| workers["items"].clone())
+    });
+    assert_eq!(
+        (&workers[0]["worker"], &workers[0]["jobs"]),
+        (&json!("eu/w@a"), &json!({"EXECUTING": 1}))
+    );
+    assert!(seen.metric("observatory_celery_acked_total{source=\"us\"}") >= Some(1.0));
 }
 
 #[test]
@@ -186,67 +268,38 @@ fn what_is_no_event_of_celery_is_put_aside_with_its_reason() {
     assert_eq!(told, expected);
 }
 
-/// A Celery application: where it is, and what it has.
-struct Application {
-    folder: tempfile::TempDir,
-    broker: String,
+fn worker(service: &Role, name: &str) -> Option<Value> {
+    let workers = service.get("/api/v1/workers")?;
+    workers["items"].as_array()?.iter().find(|worker| worker["worker"] == name).cloned()
 }
 
-impl Application {
-    fn python(&self) -> Command {
-        let mut command = Command::new(kept("celery-5.7.0").join("bin/python"));
-        command
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("celery"))
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("BROKER", &self.broker)
-            .env("BACKEND", self.folder.path())
-            .stdin(Stdio::null())
-            .stderr(Stdio::null());
-        command
-    }
-
-    fn ids(&self) -> PathBuf {
-        self.folder.path().join("ids.jsonl")
-    }
-
-    /// Runs the application's program to its end; gives its lines.
-    #[track_caller]
-    fn run(&self, what: &str) -> Vec<Value> {
-        let output = self.python().args(["app.py", what]).arg(self.ids()).output().unwrap();
-        assert!(output.status.success(), "{what} has failed");
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    fn worker(&self, name: &str, zone: &str, queues: &str) -> Worker {
-        let mut command = self.python();
-        // Its processes are one group, so that none outlives the test.
-        command
-            .args(["-m", "celery", "-A", "app", "worker", "-E", "-c", "2", "--without-mingle"])
-            .args(["-n", name, "-Q", queues, "--loglevel", "ERROR"])
-            .env("TZ", zone)
-            .stdout(Stdio::null())
-            .process_group(0);
-        Worker(command.spawn().unwrap())
-    }
+/// A worker as it is when it is there.
+#[track_caller]
+fn online(service: &Role, name: &str) -> Value {
+    until(&format!("{name} is there"), || {
+        worker(service, name).filter(|worker| worker["presence"] == "online")
+    })
 }
 
-struct Worker(Child);
-
-impl Worker {
-    fn kill(&mut self) {
-        if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
-            // It may have ended already.
-            kill_process_group(group, Signal::KILL).unwrap_or_default();
-        }
-        self.0.wait().unwrap();
+/// Tells what Flower shows of the same tasks at the same moment, for the table in the documents.
+fn compare_with_flower(truths: &[Value], flower: &Flower) {
+    let shown = until("Flower answers", || flower.tasks());
+    let mut table = BTreeMap::<(&str, String), u64>::new();
+    let mut ahead = 0;
+    for task in truths {
+        let found = shown.get(task["id"].as_str().unwrap());
+        let state = found.map_or("not known", |task| task["state"].as_str().unwrap_or_default());
+        *table.entry((task["intent"].as_str().unwrap(), state.to_owned())).or_default() += 1;
     }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.kill();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    for task in shown.values() {
+        ahead += u64::from(task["timestamp"].as_f64().unwrap_or_default() > now + 3_600.0);
     }
+    #[expect(clippy::print_stderr, reason = "it is what the table in docs/celery.md is made of")]
+    {
+        eprintln!("Flower, of {} tasks: {table:#?}; {ahead} hours ahead", truths.len());
+    }
+    assert!(!shown.is_empty(), "Flower knows of none: it was not there");
 }
 
 #[test]
@@ -254,8 +307,8 @@ fn real_workers_in_two_time_zones_are_seen_as_their_backend_has_them() {
     let vhost = Servers::shared().vhost("celery-live");
     let folder = tempfile::tempdir().unwrap();
     let mut seen = service(folder.path(), &vhost);
-    let application =
-        Application { folder: tempfile::tempdir().unwrap(), broker: vhost.url().to_owned() };
+    let application = Application::new(vhost.url());
+    let mut flower = application.flower();
     let _one = application.worker("w1@a", "UTC", "tasks");
     let mut other = application.worker("w2@b", "Asia/Kolkata", "tasks,w2");
     until("both workers consume", || (vhost.queue("tasks")?.consumers == 2).then_some(()));
@@ -265,9 +318,14 @@ fn real_workers_in_two_time_zones_are_seen_as_their_backend_has_them() {
         let sending = scope.spawn(|| application.run("send"));
         until("some of it has been seen", || (jobs(&seen) > 10).then_some(()));
         seen.kill();
+        flower.kill();
         sending.join().unwrap();
     });
+    let flower = application.flower();
     let seen = service(folder.path(), &vhost);
+    for worker in ["w1@a", "w2@b"] {
+        online(&seen, worker);
+    }
     application.run("lose");
     let ended = |task: &Value| {
         let open = ["ignored", "expired", "lost"].iter().any(|intent| task["intent"] == *intent);
@@ -280,17 +338,24 @@ fn real_workers_in_two_time_zones_are_seen_as_their_backend_has_them() {
     });
     // A worker sends some events later than it tells its backend; killed before, it never does.
     for task in truths.iter().filter(|task| task["intent"] != "lost") {
-        let expected = match task["intent"].as_str() {
-            Some("ignored") => "EXECUTING",
-            _ => states(task["state"].as_str()),
-        };
+        // That it has ended is concluded from its worker's having nothing to do, which that of some has.
+        if task["intent"] == "ignored" {
+            continue;
+        }
+        let expected = states(task["state"].as_str());
         until(&format!("{task} is {expected}"), || {
             (job(&seen, task["id"].as_str()?)["state"] == expected).then_some(())
         });
     }
     // Without a word to anybody, until it begins anew.
+    let first_life = online(&seen, "w2@b")["onlineAt"].clone();
     other.kill();
+    until("it is missed", || (worker(&seen, "w2@b")?["presence"] == "silent").then_some(()));
     let _again = application.worker("w2@b", "Asia/Kolkata", "tasks,w2");
+    until("it is there again, and has nothing to do", || {
+        let worker = online(&seen, "w2@b");
+        (worker["onlineAt"] != first_life && worker["last"]["active"] == 0).then_some(())
+    });
 
     assert!(truths.len() > 40, "{} tasks", truths.len());
     let mut intents = BTreeMap::<String, u64>::new();
@@ -298,11 +363,16 @@ fn real_workers_in_two_time_zones_are_seen_as_their_backend_has_them() {
         let id = task["id"].as_str().unwrap();
         *intents.entry(task["intent"].as_str().unwrap().to_owned()).or_default() += 1;
         let expected = match task["state"].as_str() {
-            // The backend hears of some only when they are begun.
-            Some("PENDING") if task["intent"] == "ignored" => "EXECUTING",
             _ if task["intent"] == "lost" => "FAILED",
-            // Ended without a word, it may be taken for lost with its worker.
-            _ if task["intent"] == "ignored" && job(&seen, id)["inferred"] == true => continue,
+            // It ends without a word, which may be concluded only when its worker begins anew.
+            _ if task["intent"] == "ignored" => {
+                let job = until("that it has ended is concluded", || {
+                    Some(job(&seen, id)).filter(|job| job["inferred"] == true)
+                });
+                let ended = ["ABANDONED", "FAILED"].iter().any(|state| job["state"] == *state);
+                assert!(ended, "{task} {job}");
+                continue;
+            }
             state => states(state),
         };
         let job = until(&format!("{task} is {expected}"), || {
@@ -323,6 +393,7 @@ fn real_workers_in_two_time_zones_are_seen_as_their_backend_has_them() {
         assert!(!job.to_string().contains("sesame"), "arguments stay outside: {job}");
     }
     assert_eq!(jobs(&seen), truths.len() as u64, "{intents:?}");
+    compare_with_flower(&truths, &flower);
     let kinds = [
         "autoretry",
         "chain",

@@ -15,6 +15,8 @@ use tokio_postgres::NoTls;
 
 #[path = "support/browser.rs"]
 pub(crate) mod browser;
+#[path = "support/celery.rs"]
+pub(crate) mod celery;
 #[path = "support/crowd.rs"]
 pub(crate) mod crowd;
 #[path = "support/exact.rs"]
