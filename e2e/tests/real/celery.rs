@@ -282,14 +282,14 @@ fn online(service: &Role, name: &str) -> Value {
 }
 
 /// Tells what Flower shows of the same tasks at the same moment, for the table in the documents.
-fn compare_with_flower(truths: &[Value], flower: &Flower) {
+fn compare_with_flower(which: &str, truths: &[Value], flower: &Flower) {
     let shown = until("Flower answers", || flower.tasks());
-    let mut table = BTreeMap::<(&str, String), u64>::new();
+    let mut table = BTreeMap::<String, u64>::new();
     let mut ahead = 0;
     for task in truths {
         let found = shown.get(task["id"].as_str().unwrap());
         let state = found.map_or("not known", |task| task["state"].as_str().unwrap_or_default());
-        *table.entry((task["intent"].as_str().unwrap(), state.to_owned())).or_default() += 1;
+        *table.entry(format!("{} {state}", task["intent"])).or_default() += 1;
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
     for task in shown.values() {
@@ -297,7 +297,7 @@ fn compare_with_flower(truths: &[Value], flower: &Flower) {
     }
     #[expect(clippy::print_stderr, reason = "it is what the table in docs/celery.md is made of")]
     {
-        eprintln!("Flower, of {} tasks: {table:#?}; {ahead} hours ahead", truths.len());
+        eprintln!("Flower, {which}, of {} tasks: {table:?}; {ahead} hours ahead", truths.len());
     }
     assert!(!shown.is_empty(), "Flower knows of none: it was not there");
 }
@@ -308,7 +308,8 @@ fn real_workers_in_two_time_zones_are_seen_as_their_backend_has_them() {
     let folder = tempfile::tempdir().unwrap();
     let mut seen = service(folder.path(), &vhost);
     let application = Application::new(vhost.url());
-    let mut flower = application.flower();
+    // One that is killed when we are, and one that is not.
+    let (mut flower, steady) = (application.flower(), application.flower());
     let _one = application.worker("w1@a", "UTC", "tasks");
     let mut other = application.worker("w2@b", "Asia/Kolkata", "tasks,w2");
     until("both workers consume", || (vhost.queue("tasks")?.consumers == 2).then_some(()));
@@ -393,7 +394,8 @@ fn real_workers_in_two_time_zones_are_seen_as_their_backend_has_them() {
         assert!(!job.to_string().contains("sesame"), "arguments stay outside: {job}");
     }
     assert_eq!(jobs(&seen), truths.len() as u64, "{intents:?}");
-    compare_with_flower(&truths, &flower);
+    compare_with_flower("restarted with us", &truths, &flower);
+    compare_with_flower("never restarted", &truths, &steady);
     let kinds = [
         "autoretry",
         "chain",
