@@ -204,9 +204,19 @@ pub(crate) fn kind() -> Cluster {
     all()[0].clone()
 }
 
-/// The job that is run in whichever of them.
-pub(crate) fn gate() -> Cluster {
-    Cluster::of("gate", kustomize(&project("k8s/gate")))
+/// Each of them with the gate that is run in it.
+pub(crate) fn with_gate() -> Vec<Cluster> {
+    let with = |cluster: &Cluster| {
+        let gate = if cluster.name == "kind" { "gate" } else { "overlays/production/gate" };
+        let gate = kustomize(&project("k8s").join(gate));
+        Cluster::of(cluster.name, format!("{}---\n{gate}", cluster.yaml))
+    };
+    all().iter().map(with).collect()
+}
+
+/// The roles where neither servers nor a Prometheus of ours are.
+pub(crate) fn roles() -> Cluster {
+    Cluster::of("roles", composed("k8s/base", &["k8s/components/service-monitor"]))
 }
 
 /// The secrets that `k8s/secrets.sh` makes, as name → key → value.
