@@ -25,6 +25,14 @@ pub(crate) fn tool(name: &str) -> Command {
     Command::new(path)
 }
 
+/// A program of this machine.
+pub(crate) fn found(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    let mut folders = std::env::split_paths(&path);
+    let found = folders.find_map(|folder| folder.join(program).canonicalize().ok());
+    found.unwrap_or_else(|| panic!("{program} is not on the path"))
+}
+
 /// What a command prints, which must succeed.
 #[track_caller]
 pub(crate) fn printed(command: &mut Command) -> String {

@@ -12,7 +12,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::cluster::{documents, kind, list, project, secrets, text, word};
+use super::cluster::{documents, found, kind, list, project, secrets, text, word};
 
 /// What the scripts use besides: nothing else is on their path, whatever this machine has.
 const USUAL: [&str; 17] = [
@@ -163,13 +163,6 @@ fn copy(from: &Path, to: &Path) {
     } else {
         fs::copy(from, to).unwrap();
     }
-}
-
-fn found(program: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap();
-    let mut folders = std::env::split_paths(&path);
-    let found = folders.find_map(|folder| fs::canonicalize(folder.join(program)).ok());
-    found.unwrap_or_else(|| panic!("{program} is not on the path"))
 }
 
 /// What a script has done and said.
