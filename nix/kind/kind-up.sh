@@ -160,7 +160,7 @@ reads() { echo "kubectl --context kind-$cluster --namespace observatory get secr
 
 # Who is let in to the other pages: PAGE USER PASSWORD.
 tell_logins() {
-  printf '%-18s %-22s %s\n' Grafana observatory "$(reads observatory-grafana password)" \
+  printf '%-18s %-24s %s\n' Grafana observatory "$(reads observatory-grafana password)" \
     RabbitMQ observatory "$(reads observatory-rabbitmq login.conf)" \
     pgAdmin observatory@example.com "$(reads observatory-admin password)" \
     '  PostgreSQL in it' observatory "$(reads observatory-postgres password)" \

@@ -66,7 +66,8 @@ ended() {
   local code=$?
   [[ -z $work ]] || rm -rf "$work"
   if ((code != 0)) && ! $told; then
-    say "$phase" failed "it has ended with $code" "see what is said above, and run it again"
+    # In a trap a `return` without a number has that of the script.
+    say "$phase" failed "it has ended with $code" "see what is said above, and run it again" || true
     exit 1
   fi
 }
