@@ -8,6 +8,7 @@ pkgs.mkShell (
     packages = [
       pkgs.cargo
       pkgs.clippy
+      pkgs.git
       pkgs.rust-analyzer
       pkgs.rustc
       pkgs.rustfmt
@@ -17,6 +18,7 @@ pkgs.mkShell (
       pkgs.beam27Packages.erlang # epmd and erl_call, of the release that runs RabbitMQ
       pkgs.chromedriver
       pkgs.chromium
+      pkgs.curl
       pkgs.jq
       pkgs.kind
       pkgs.kubectl
@@ -31,8 +33,10 @@ pkgs.mkShell (
       ]))
       pkgs.rabbitmq-server
       pkgs.redis
+      pkgs.runc
       pkgs.skopeo
       pkgs.tmux
+      pkgs.umoci
       pkgs.util-linux
     ];
   }

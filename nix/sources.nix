@@ -51,6 +51,7 @@ in
       ../Cargo.toml
       ../Cargo.lock
       ../clippy.toml
+      ../docs/cloudevents-example.yaml # as tests have it
       ../rustfmt.toml
     ]
   );

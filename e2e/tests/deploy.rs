@@ -9,6 +9,8 @@ mod built;
 mod checks;
 #[path = "deploy/cluster.rs"]
 mod cluster;
+#[path = "deploy/flake.rs"]
+mod flake;
 #[path = "deploy/install.rs"]
 mod install;
 #[path = "deploy/kind.rs"]

@@ -16,6 +16,8 @@ mod celery;
 mod cloudevents;
 #[path = "real/cluster.rs"]
 mod cluster;
+#[path = "real/compose.rs"]
+mod compose;
 #[path = "real/crash_points.rs"]
 mod crash_points;
 #[path = "real/doctor.rs"]

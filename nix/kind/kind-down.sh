@@ -23,7 +23,7 @@ if ! cluster_exists; then
 fi
 if ! $yes; then
   [[ -t 0 ]] || usage_error "nobody is there to be asked whether to delete the cluster $cluster: say so with --yes"
-  read -rp "Delete the kind cluster $cluster, with all jobs and metrics in it? [y/N] " answer
+  read -rp "Delete the kind cluster $cluster, with all jobs and metrics in it? [y/N] " answer || answer=
   if [[ $answer != [yY]* ]]; then
     say down skipped "$cluster stays"
     exit

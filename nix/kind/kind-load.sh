@@ -23,4 +23,5 @@ need_cluster_programs
 need_image_source
 enough
 cluster_exists || fail load "there is no cluster $cluster" "make it with kind-up"
+need_answer load
 load_image

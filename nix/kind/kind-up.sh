@@ -54,6 +54,7 @@ prerequisites() {
 
 make_cluster() {
   if cluster_exists; then
+    need_answer cluster
     say cluster skipped "$cluster is there"
     return
   fi
@@ -64,8 +65,11 @@ make_cluster() {
 
 make_secrets() {
   kubectl_ apply --filename "$root/k8s/base/namespace.yaml" >&2 || fail secrets "the cluster does not answer" "kubectl --context kind-$cluster get nodes"
-  # The servers keep the passwords that they began with.
-  if kubectl_ --namespace observatory get secret observatory-servers >/dev/null 2>&1; then
+  # The servers keep the passwords that they began with: nobody makes others who does not know.
+  local there
+  there=$(kubectl_ --namespace observatory get secret observatory-servers --ignore-not-found --output name) ||
+    fail secrets "the cluster does not tell whether they are there" "see what kubectl says above, and run it again"
+  if [[ -n $there ]]; then
     say secrets skipped "they stay as they are"
     return
   fi
@@ -81,15 +85,19 @@ apply() {
 }
 
 wait_ready() {
-  local until=$((SECONDS + timeout)) what left
+  local until=$((SECONDS + timeout)) all what left
   say ready started "waiting for the pods, whose images are fetched the first time"
   for namespace in observatory-ingress observatory; do
+    all=$(kubectl_ --namespace "$namespace" get deployments,statefulsets --output name) ||
+      fail ready "the cluster does not tell what is in $namespace" "see what kubectl says above, and run it again"
+    [[ -n $all ]] || fail ready "there is nothing in $namespace" "kubectl --context kind-$cluster get all --all-namespaces"
     while read -r what; do
+      what=${what/.apps/}
       left=$((until - SECONDS))
       say ready started "waiting for ${what#*/}"
       kubectl_ --namespace "$namespace" rollout status "$what" --timeout "$((left > 1 ? left : 1))s" >&2 ||
         fail ready "${what#*/} is not ready after $timeout s" "kubectl --context kind-$cluster --namespace $namespace describe $what; or give it more time with --timeout"
-    done < <(kubectl_ --namespace "$namespace" get deployments,statefulsets --output name | sed 's/\.apps//')
+    done <<<"$all"
   done
   say ready 'done' "all pods are ready"
 }
@@ -97,11 +105,13 @@ wait_ready() {
 run_gate() {
   $gate || return 0
   say gate started "sending a job through all of it"
-  kubectl_ --namespace observatory delete job gate --ignore-not-found >&2
+  # What a job is to do can not be changed, so the one of the last time goes first.
+  kubectl_ --namespace observatory delete job gate --ignore-not-found >&2 || fail gate "the gate of the last time could not be deleted" "see what kubectl says above, and run it again"
   kubectl_ apply --kustomize "$root/k8s/gate" >&2 || fail gate "the gate could not be started" "see what kubectl says above"
   local until=$((SECONDS + 330)) ended=
   while [[ -z $ended ]] && ((SECONDS < until)); do
-    ended=$(kubectl_ --namespace observatory get job gate --output 'jsonpath={.status.conditions[?(@.status=="True")].type}')
+    # Who does not answer once may do so the next time.
+    ended=$(kubectl_ --namespace observatory get job gate --output 'jsonpath={.status.conditions[?(@.status=="True")].type}') || ended=
     case $ended in
       *Complete*) ended=passed ;;
       *Failed*) ended=failed ;;
@@ -118,9 +128,8 @@ run_gate() {
 
 # Where the pages are, from the registry of pages, as far as the cluster maps their ports.
 tell_pages() {
-  local secret="kubectl --context kind-$cluster --namespace observatory get secret"
-  local text="up; the token for the page: $secret observatory-tokens -o jsonpath='{.data.admin}' | base64 -d"
-  local pages=() names=() urls=() name port path i
+  local text pages=() names=() urls=() name port path i
+  text="up; the token for the page: $(reads observatory-tokens admin)"
   while IFS=$'\t' read -r name port path; do
     names+=("$name")
     urls+=("http://localhost:$port$path")
@@ -143,7 +152,20 @@ tell_pages() {
   for i in "${!names[@]}"; do
     printf '%-18s %s\n' "${names[i]}" "${urls[i]}"
   done
-  echo "passwords of Grafana and the admin pages (user observatory): $secret observatory-grafana observatory-admin -o yaml" >&2
+  tell_logins >&2
+}
+
+# What prints a key of a Secret.
+reads() { echo "kubectl --context kind-$cluster --namespace observatory get secret $1 -o jsonpath='{.data.${2//./\\.}}' | base64 -d"; }
+
+# Who is let in to the other pages: PAGE USER PASSWORD.
+tell_logins() {
+  printf '%-18s %-24s %s\n' Grafana observatory "$(reads observatory-grafana password)" \
+    RabbitMQ observatory "$(reads observatory-rabbitmq login.conf)" \
+    pgAdmin observatory@example.com "$(reads observatory-admin password)" \
+    '  PostgreSQL in it' observatory "$(reads observatory-postgres password)" \
+    'Mongo Express' observatory "$(reads observatory-admin password)"
+  echo "Prometheus, Alertmanager and Redis Insight ask nobody."
 }
 
 prerequisites

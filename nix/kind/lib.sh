@@ -7,6 +7,7 @@
 #   {"phase": …, "state": …, "text": …}           state: started, done, skipped, failed
 #   … "fix": …                                    beside a failure: what to do about it
 #   … "pages": [{"name": …, "url": …}, …]         in the last line of kind-up
+# Whatever ends a script, its last line is a failure if it has not come to its end.
 # What the programs that are called have to say goes to standard error.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -14,6 +15,13 @@ cluster=${OBSERVATORY_KIND_CLUSTER:-observatory}
 json=false
 # An image archive, or a program that writes one; without it Nix makes one.
 image=${OBSERVATORY_IMAGE:-}
+# What runs the node.
+runner=docker
+# What is being done, and whether it has been told that it failed.
+phase=prerequisites
+told=false
+# A folder that goes with the script.
+work=
 
 # A text as a JSON string.
 quoted() {
@@ -28,7 +36,9 @@ quoted() {
 }
 
 say() {
-  local phase=$1 state=$2 text=$3 fix=${4:-}
+  local state=$2 text=$3 fix=${4:-}
+  phase=$1
+  [[ $state != failed ]] || told=true
   if $json; then
     printf '{"phase": %s, "state": %s, "text": %s' "$(quoted "$phase")" "$(quoted "$state")" "$(quoted "$text")"
     [[ -z $fix ]] || printf ', "fix": %s' "$(quoted "$fix")"
@@ -51,7 +61,20 @@ fail() {
   exit 1
 }
 
+# Also what nobody thought could fail is told of.
+ended() {
+  local code=$?
+  [[ -z $work ]] || rm -rf "$work"
+  if ((code != 0)) && ! $told; then
+    # In a trap a `return` without a number has that of the script.
+    say "$phase" failed "it has ended with $code" "see what is said above, and run it again" || true
+    exit 1
+  fi
+}
+trap ended EXIT
+
 usage_error() {
+  told=true
   echo "error: $1" >&2
   exit 2
 }
@@ -89,7 +112,6 @@ need_program() {
 
 # What runs the node: Docker, or else Podman.
 need_containers() {
-  local runner
   for runner in docker podman; do
     if has "$runner"; then
       [[ $runner == docker ]] || export KIND_EXPERIMENTAL_PROVIDER=podman
@@ -108,6 +130,8 @@ need_cluster_programs() {
 
 need_image_source() {
   if [[ -n $image ]]; then
+    # A name alone would be looked for on the PATH when it is run.
+    [[ $image == /* ]] || image=$PWD/$image
     [[ -f $image ]] || lack "there is no image archive at $image" "name another with --image or OBSERVATORY_IMAGE, or none, to have it built"
   else
     need_program nix "install it (https://nixos.org/download/), or give an image archive with --image FILE"
@@ -122,11 +146,16 @@ cluster_exists() {
   kind get clusters 2>/dev/null | grep --quiet --line-regexp --fixed-strings "$cluster"
 }
 
+# A cluster that was made earlier may be stopped, or known to another kubectl only.
+need_answer() {
+  kubectl_ get --raw /readyz --request-timeout 20s >/dev/null ||
+    fail "$1" "the cluster $cluster is there and does not answer" "start its node: $runner start $cluster-control-plane; or have kubectl know it: kind export kubeconfig --name $cluster; or make it anew: kind-down --yes, then kind-up"
+}
+
 # Makes the image and brings it into the cluster, unless the one that is there is the same.
 load_image() {
-  local archive sha loaded
+  local archive sha loaded running
   work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
   archive=$work/image.tar
   if [[ -z $image ]]; then
     say image started "building it with Nix"
@@ -135,6 +164,7 @@ load_image() {
     image=$work/image
   fi
   if [[ -x $image ]]; then
+    say image started "having $image write it"
     "$image" >"$archive" || fail image "$image wrote no image" "see what it says above"
   else
     archive=$image
@@ -150,10 +180,14 @@ load_image() {
   say load started "into the node of $cluster"
   kind load image-archive "$archive" --name "$cluster" >&2 || fail load "the image could not be loaded" "see what kind says above; is there room: df -h"
   # Pods do not notice that a name has come to mean another image.
-  if kubectl_ --namespace observatory get statefulset pipeline >/dev/null 2>&1; then
-    kubectl_ --namespace observatory rollout restart deployment/gateway deployment/worker deployment/api statefulset/pipeline >&2
+  running=$(kubectl_ --namespace observatory get statefulset pipeline --ignore-not-found --output name) ||
+    fail load "the cluster does not tell whether the roles are there" "see what kubectl says above, and run it again"
+  if [[ -n $running ]]; then
+    kubectl_ --namespace observatory rollout restart deployment/gateway deployment/worker deployment/api statefulset/pipeline >&2 ||
+      fail load "the roles could not be started anew" "see what kubectl says above, and run it again"
   fi
   # Kept with the node, which has the image as long as it is there.
-  kubectl_ annotate --overwrite namespace kube-system "observatory.dev/image=$sha" >&2
+  kubectl_ annotate --overwrite namespace kube-system "observatory.dev/image=$sha" >&2 ||
+    fail load "the cluster does not take a note of the image" "see what kubectl says above, and run it again"
   say load 'done' "loaded"
 }

@@ -47,7 +47,7 @@ match sys.argv[1:]:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=5) as answer:
                 print(answer.status, answer.read().decode().strip())
-        except OSError as error:
+        except OSError:
             sys.exit(1)
     case ["--who", bundle]:
         with open(f"{bundle}/config.json") as file:

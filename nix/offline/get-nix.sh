@@ -1,12 +1,24 @@
 #!/usr/bin/env bash
-# get-nix.sh DIR: a self-contained Nix under DIR, from the packages of Debian or Ubuntu, leaving the
-# host's libraries, its dpkg and its root alone. Does nothing when DIR already holds one.
+# get-nix.sh DIR: a Nix under DIR/bin: the one on the PATH if it will do, else a self-contained one from
+# the packages of Debian or Ubuntu, leaving the host's libraries, its dpkg and its root alone. Does
+# nothing when DIR already holds one.
 set -euo pipefail
 dir=$1
 if [ -x "$dir/bin/nix" ] && "$dir/bin/nix" --version; then exit 0; fi
+# Earlier ones have no `nix flake check --all-systems`.
+oldest=2.16
+version=$(nix --version 2>/dev/null | grep -oE '[0-9]+\.[0-9]+' | head -n 1) || version=
+if [ -n "$version" ] && printf '%s\n' "$oldest" "$version" | sort --check=quiet --version-sort; then
+    mkdir -p "$dir/bin"
+    for program in nix nix-instantiate; do
+        ln -sfn "$(command -v "$program")" "$dir/bin/$program"
+    done
+    "$dir/bin/nix" --version
+    exit
+fi
 if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
     echo "error: Nix for the offline checks comes from Debian's packages, and there is no apt here" >&2
-    echo "  fix: run them on Debian or Ubuntu, or give a Nix of release 2.16 or later: mkdir -p $dir && ln -s \"\$(dirname \"\$(command -v nix)\")\" $dir/bin" >&2
+    echo "  fix: run them on Debian or Ubuntu, or put a Nix of release $oldest or later on the PATH" >&2
     exit 1
 fi
 work=$(mktemp -d)
@@ -17,7 +29,7 @@ mkdir -p "$work"/{lists/partial,cache/archives/partial,state,none} "$dir"
 # shellcheck source=/dev/null
 . /etc/os-release
 if [ "$ID" = debian ] && [ "${VERSION_ID:-13}" -lt 13 ]; then
-    # Its own Nix is from before `nix flake check --all-systems`; the next release has one that will do.
+    # Its own Nix is too old; the next release has one that will do.
     mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null |
         grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ' || true)
     if [ -z "$mirror" ]; then

@@ -31,17 +31,16 @@ and Grafana, for this machine alone (127.0.0.1), until Ctrl-C.
 U
 }
 
+# An error and what to do about it.
+told() { printf 'error: %s\n  fix: %s\n' "$1" "$2" >&2; }
+
 fail() {
-    printf 'error: %s\n' "$1" >&2
-    shift
-    local line
-    for line in "$@"; do printf '  fix: %s\n' "$line" >&2; done
+    told "$@"
     exit 1
 }
 
 misused() {
-    printf 'error: %s\n\n' "$1" >&2
-    usage >&2
+    told "$@"
     exit 2
 }
 
@@ -54,19 +53,19 @@ declare -A port=()
 while [ $# -gt 0 ]; do
     case $1 in
     --data | --offset | --port)
-        [ $# -ge 2 ] || misused "$1 needs a value"
+        [ $# -ge 2 ] || misused "$1 needs a value" "see --help for what it is"
         case $1 in
         --data) data=$2 ;;
         --offset)
-            is_number "$2" || misused "--offset $2 is no number"
+            is_number "$2" || misused "--offset $2 is no number" "give one that can be added to every port, as --offset 10000"
             offset=$2
             ;;
         --port)
             name=${2%%=*}
             if [ -z "$name" ] || [ -z "${default[$name]:-}" ]; then
-                misused "--port $2: there is no port of that name"
+                misused "--port $2: there is no port of that name" "name one of these: ${names[*]}"
             fi
-            is_number "${2#*=}" || misused "--port $2 is no port"
+            is_number "${2#*=}" || misused "--port $2 is no port" "give a number from 1 to 65535, as --port $name=${default[$name]}"
             port[$name]=${2#*=}
             ;;
         esac
@@ -80,10 +79,10 @@ while [ $# -gt 0 ]; do
         shift
         break
         ;;
-    *) misused "what is $1?" ;;
+    *) misused "there is no option $1" "see --help for those that there are; what is for process-compose comes behind --" ;;
     esac
 done
-[ -n "$data" ] || misused "--data is empty"
+[ -n "$data" ] || misused "--data is empty" "name a folder"
 
 # PostgreSQL refuses to be root, and nothing else here needs it.
 [ "$(id -u)" -ne 0 ] || fail "the stack does not run as root" "run it as another user"
@@ -93,7 +92,7 @@ taken=()
 for name in "${names[@]}"; do
     number=${port[$name]:-$((default[$name] + offset))}
     if [ "$number" -lt 1 ] || [ "$number" -gt 65535 ]; then
-        fail "port $number of $name does not exist" "choose one from 1 to 65535"
+        fail "port $number of $name does not exist" "choose one from 1 to 65535 with --port $name=PORT, or another --offset"
     fi
     [ -z "${holder[$number]:-}" ] || fail "$name and ${holder[$number]} would both listen on port $number" "give one of them another: --port $name=PORT"
     holder[$number]=$name
@@ -102,7 +101,7 @@ for name in "${names[@]}"; do
     declare -x "STACK_PORT_${variable//-/_}=$number"
     # Whoever takes a connection has the port.
     if (: <>"/dev/tcp/127.0.0.1/$number") 2>/dev/null; then
-        taken+=("$number, for $name: --port $name=PORT")
+        taken+=("$number, for $name: --port $name=PORT; ss -ltnp 'sport = :$number' says who has it")
     fi
 done
 
@@ -118,7 +117,7 @@ data=$(cd "$data" && pwd)
 # not see how much room there is in a folder with a space.
 case $data$here in
 *[\"\'\\\$\`\#:\{\}\&\*\!\|\<\>%[:space:]]*)
-    fail "the name of the folder $data has characters that mean something to a shell or to YAML" "choose another with --data" ;;
+    fail "the name of the folder $data, or that of $here, has characters that mean something to a shell or to YAML" "choose another with --data, or have this repository elsewhere" ;;
 esac
 # Held by process-compose and by all that it starts, for as long as one of them lives.
 exec 9>"$data/lock"

@@ -259,7 +259,7 @@ fn close(app: &mut App) {
 /// The list of what lies over the view: its cursor, and how many rows there are.
 fn list(app: &mut App) -> Option<(&mut Cursor, usize)> {
     let n_help = crate::draw::help(app).len();
-    let n_output = app.doctor.output.lines.len() + 2;
+    let n_output = app.doctor.output.said.lines().len() + 2;
     match app.over.as_mut()? {
         Over::Help(cursor) => Some((cursor, n_help)),
         Over::Launcher(launcher) => {
@@ -405,8 +405,8 @@ fn copy(app: &mut App) {
         Some(Over::Output(_)) => Some(
             app.doctor
                 .output
-                .lines
-                .iter()
+                .said
+                .lines()
                 .fold(app.doctor.output.command.clone(), |text, line| format!("{text}\n{line}")),
         ),
         _ => page(app).and_then(Result::ok),

@@ -14,6 +14,7 @@ pub(crate) mod kind;
 pub(crate) mod letters;
 pub(crate) mod log;
 pub(crate) mod overview;
+pub(crate) mod said;
 pub(crate) mod server;
 pub(crate) mod workers;
 

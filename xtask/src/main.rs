@@ -1,4 +1,4 @@
-//! What people type while developing: `cargo xtask test | lint | bench | schemas`.
+//! What people type while developing: `cargo xtask test | lint | bench | packages | schemas`.
 
 use std::process::{Command, ExitCode};
 
@@ -35,6 +35,8 @@ enum Task {
     Lint,
     /// Measure; the figures of BENCHMARKS.md.
     Bench,
+    /// Print the packages of Debian that tests and lints use and that are not here.
+    Packages,
     /// Write the schemas that are generated from the types.
     Schemas,
 }
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Task::Test { full, no_servers } => test(full, no_servers),
         Task::Lint => lint(),
         Task::Bench => bench(),
+        Task::Packages => install::print_packages(),
         Task::Schemas => schemas::write(),
     };
     match done {

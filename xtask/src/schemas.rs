@@ -5,9 +5,11 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use crate::ROOT;
+
 /// Writes every schema of `contracts`; a file that is already right is left alone.
 pub(crate) fn write() -> anyhow::Result<()> {
-    let contracts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts");
+    let contracts = Path::new(ROOT).join("contracts");
     let schemas = contracts::schema::all().into_iter();
     let schemas = schemas.map(|(name, schema)| (format!("schemas/{name}.json"), schema));
     let api = ("openapi.json".to_owned(), contracts::openapi::document());

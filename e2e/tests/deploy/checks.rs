@@ -153,9 +153,15 @@ pub(crate) fn references(cluster: &Cluster, secrets: &Secrets) -> Vec<String> {
 /// Our image has the version of the workspace, and no other is whatever is newest.
 pub(crate) fn images(cluster: &Cluster) -> Vec<String> {
     let mut wrong = Vec::new();
-    for pod in cluster.pods() {
+    let pods = cluster.pods();
+    let mut all = pods.iter().flat_map(Pod::containers);
+    let first = all.find(|container| ours(container)).map(|container| word(container, "image"));
+    for pod in &pods {
         for container in pod.containers() {
             let image = word(container, "image");
+            if ours(container) && Some(image) != first {
+                wrong.push(format!("{}: {image} is not the image of the others", pod.owner));
+            }
             let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
             let fine = match ours(container) {
                 true => tag == env!("CARGO_PKG_VERSION"),

@@ -25,6 +25,14 @@ pub(crate) fn tool(name: &str) -> Command {
     Command::new(path)
 }
 
+/// A program of this machine.
+pub(crate) fn found(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    let mut folders = std::env::split_paths(&path);
+    let found = folders.find_map(|folder| folder.join(program).canonicalize().ok());
+    found.unwrap_or_else(|| panic!("{program} is not on the path"))
+}
+
 /// What a command prints, which must succeed.
 #[track_caller]
 pub(crate) fn printed(command: &mut Command) -> String {
@@ -204,9 +212,19 @@ pub(crate) fn kind() -> Cluster {
     all()[0].clone()
 }
 
-/// The job that is run in whichever of them.
-pub(crate) fn gate() -> Cluster {
-    Cluster::of("gate", kustomize(&project("k8s/gate")))
+/// Each of them with the gate that is run in it.
+pub(crate) fn with_gate() -> Vec<Cluster> {
+    let with = |cluster: &Cluster| {
+        let gate = if cluster.name == "kind" { "gate" } else { "overlays/production/gate" };
+        let gate = kustomize(&project("k8s").join(gate));
+        Cluster::of(cluster.name, format!("{}---\n{gate}", cluster.yaml))
+    };
+    all().iter().map(with).collect()
+}
+
+/// The roles where neither servers nor a Prometheus of ours are.
+pub(crate) fn roles() -> Cluster {
+    Cluster::of("roles", composed("k8s/base", &["k8s/components/service-monitor"]))
 }
 
 /// The secrets that `k8s/secrets.sh` makes, as name → key → value.

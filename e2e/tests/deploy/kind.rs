@@ -6,13 +6,13 @@ use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::cluster::{documents, list, project, text, word};
+use super::cluster::{documents, found, kind, list, project, secrets, text, word};
 
 /// What the scripts use besides: nothing else is on their path, whatever this machine has.
 const USUAL: [&str; 17] = [
@@ -54,10 +54,11 @@ const KUBECTL: &str = r#"
 [[ $1 == --context && $2 == kind-observatory ]] || { echo "not our cluster" >&2; exit 1; }
 shift 2
 case "$*" in
+  *"$REFUSED"*) echo "the server does not answer" >&2; exit 1 ;;
   *"get namespace kube-system"*) cat "$STATE/image" 2>/dev/null ;;
   *"annotate --overwrite namespace kube-system"*) last=${!#} && printf %s "${last#*=}" >"$STATE/image" ;;
-  *"get statefulset pipeline"*) [[ -e $STATE/applied ]] ;;
-  *"get secret observatory-servers"*) [[ -e $STATE/secrets ]] ;;
+  *"get statefulset pipeline"*) [[ ! -e $STATE/applied ]] || echo statefulset.apps/pipeline ;;
+  *"get secret observatory-servers"*) [[ ! -e $STATE/secrets ]] || echo secret/observatory-servers ;;
   "apply --filename -") cat >"$STATE/secrets" ;;
   *"--kustomize "*overlays/kind) touch "$STATE/applied" ;;
   "--namespace observatory get deployments,statefulsets"*) printf '%s\n' deployment.apps/api statefulset.apps/pipeline ;;
@@ -126,6 +127,7 @@ impl Machine {
         command
             .env("STATE", at("state"))
             .env("BROKEN", "nothing")
+            .env("REFUSED", "nothing")
             .env("TMPDIR", self.folder.path());
         command
     }
@@ -161,13 +163,6 @@ fn copy(from: &Path, to: &Path) {
     } else {
         fs::copy(from, to).unwrap();
     }
-}
-
-fn found(program: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap();
-    let mut folders = std::env::split_paths(&path);
-    let found = folders.find_map(|folder| fs::canonicalize(folder.join(program)).ok());
-    found.unwrap_or_else(|| panic!("{program} is not on the path"))
 }
 
 /// What a script has done and said.
@@ -358,6 +353,36 @@ fn what_goes_wrong_ends_it_with_what_to_do() {
         assert_eq!((word(&last, "phase"), word(&last, "state")), (phase, "failed"), "{last}");
         assert!(word(&last, "fix").contains(fix), "{last}");
     }
+    // Whatever the cluster refuses: the last line says so, also where there is a cluster already.
+    let machine = Machine::new();
+    assert_eq!(machine.run("kind-up.sh", &["--json"]).code, Some(0));
+    for (refused, phase, fix) in [
+        ("get --raw /readyz", "cluster", "kind export kubeconfig --name observatory"),
+        ("get secret", "secrets", "run it again"),
+        ("--namespace observatory get deployments", "ready", "run it again"),
+        ("delete job gate", "gate", "run it again"),
+        ("get statefulset pipeline", "load", "run it again"),
+        ("rollout restart", "load", "run it again"),
+        ("annotate", "load", "run it again"),
+    ] {
+        let mut command = machine.command("kind-up.sh", &["--json"]);
+        // As there is a new image, it is loaded.
+        let ran = Ran::of(command.env("REFUSED", refused).env("IMAGE", refused).output().unwrap());
+        assert_eq!(ran.code, Some(1), "{refused}: {ran:?}");
+        let last = ran.lines().pop().unwrap();
+        assert_eq!((word(&last, "phase"), word(&last, "state")), (phase, "failed"), "{last}");
+        assert!(word(&last, "fix").contains(fix), "{last}");
+    }
+    let secrets = fs::read_to_string(machine.folder.path().join("state/calls")).unwrap();
+    assert_eq!(secrets.matches("apply --filename -\n").count(), 1, "{secrets}");
+
+    // And what nobody thought of.
+    fs::remove_file(machine.folder.path().join("usual/sha256sum")).unwrap();
+    let ran = machine.run("kind-load.sh", &["--json"]);
+    let last = ran.lines().pop().unwrap();
+    assert_eq!((word(&last, "phase"), word(&last, "state")), ("image", "failed"), "{ran:?}");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+
     let machine = Machine::new();
     for args in [&["--jsn"][..], &["--timeout", "soon"], &["--image"]] {
         let ran = machine.run("kind-up.sh", args);
@@ -370,7 +395,9 @@ fn people_read_progress_beside_the_addresses() {
     let machine = Machine::new();
     let image = machine.folder.path().join("image.tar");
     fs::write(&image, "an archive").unwrap();
-    let ran = machine.run("kind-up.sh", &["--no-gate", "--image", image.to_str().unwrap()]);
+    // By its name alone, as it is in the folder where one is.
+    let mut command = machine.command("kind-up.sh", &["--no-gate", "--image", "image.tar"]);
+    let ran = Ran::of(command.current_dir(machine.folder.path()).output().unwrap());
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let registry: Value = serde_json::from_str(&text("contracts/ui-registry.json")).unwrap();
     assert_eq!(ran.stdout.lines().count(), list(&registry, "entries").len());
@@ -382,6 +409,59 @@ fn people_read_progress_beside_the_addresses() {
         fs::read_to_string(machine.folder.path().join("state/loaded")).unwrap(),
         "an archive"
     );
+    // A program that writes one as well.
+    let nix = Command::new(found("sh"))
+        .args(["-c", "printf '#!/usr/bin/env bash\necho written\n' >image && chmod +x image"])
+        .current_dir(machine.folder.path())
+        .status();
+    assert!(nix.unwrap().success());
+    let mut command = machine.command("kind-load.sh", &["--image", "image"]);
+    let ran = Ran::of(command.current_dir(machine.folder.path()).output().unwrap());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let loaded = fs::read_to_string(machine.folder.path().join("state/loaded")).unwrap();
+    assert_eq!(loaded, "written\n");
+}
+
+#[test]
+fn who_is_let_in_to_the_pages_is_told_as_the_manifests_have_it() {
+    let machine = Machine::new();
+    let said = machine.run("kind-up.sh", &[]).stderr;
+    let kind = kind();
+    let env = |kind_of: &str, of: &str, variable: &str| {
+        let pod = &kind.find(kind_of, of).unwrap()["spec"]["template"]["spec"];
+        let mut env = list(&pod["containers"][0], "env").iter();
+        word(env.find(|one| one["name"] == variable).unwrap(), "value").to_owned()
+    };
+    let secrets = secrets("kind");
+    let login = &secrets["observatory-rabbitmq"]["login.conf"];
+    let broker = login.lines().find_map(|line| line.strip_prefix("default_user = ")).unwrap();
+    for (page, user, secret, key) in [
+        ("Grafana", env("StatefulSet", "grafana", "GF_SECURITY_ADMIN_USER"), "grafana", "password"),
+        ("RabbitMQ", broker.to_owned(), "rabbitmq", "login.conf"),
+        ("pgAdmin", env("Deployment", "pgadmin", "PGADMIN_DEFAULT_EMAIL"), "admin", "password"),
+        (
+            "PostgreSQL in it",
+            env("StatefulSet", "postgres", "POSTGRES_USER"),
+            "postgres",
+            "password",
+        ),
+        (
+            "Mongo Express",
+            env("Deployment", "mongo-express", "ME_CONFIG_BASICAUTH_USERNAME"),
+            "admin",
+            "password",
+        ),
+    ] {
+        let secret = format!("observatory-{secret}");
+        assert!(secrets[&secret].contains_key(key), "{secret} {key}");
+        let mut lines = said.lines().map(str::trim_start);
+        let line = lines.find(|line| line.starts_with(&format!("{page} ")));
+        let line = line.unwrap_or_else(|| panic!("{page}: {said}"));
+        let read =
+            format!("get secret {secret} -o jsonpath='{{.data.{}}}'", key.replace('.', "\\."));
+        assert!(line.contains(&format!(" {user} ")) && line.contains(&read), "{line}");
+        assert!(text("docs/running.md").contains(&format!("`{secret}`")), "{secret}");
+    }
 }
 
 #[test]

@@ -2,15 +2,16 @@
 //! what it is there to see.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use super::checks;
 use super::cluster::{
-    Cluster, all, documents, gate, kind, list, name, project, secrets, text, tool, word,
+    Cluster, all, documents, kind, list, name, project, roles, secrets, text, tool, with_gate, word,
 };
-use super::network::{Edge, called, leads, refused};
+use super::network::{Edge, called, leads, outside, refused};
 use super::options::{told, unknown};
 use super::watching::{self, Watching};
 
@@ -21,17 +22,6 @@ const KUBERNETES: &str = "1.35";
 
 fn secrets_of(cluster: &Cluster) -> Secrets {
     secrets(if cluster.name == "kind" { "kind" } else { "production" })
-}
-
-/// The overlays, each with the gate that may be run in it.
-fn with_gate() -> Vec<Cluster> {
-    let gate = gate();
-    let with = |cluster: &Cluster| {
-        let mut cluster = cluster.clone();
-        cluster.objects.extend(gate.objects.iter().cloned());
-        cluster
-    };
-    all().iter().map(with).collect()
 }
 
 /// Holds of all overlays.
@@ -58,7 +48,7 @@ fn container<'a>(cluster: &'a mut Cluster, kind: &str, of: &str) -> &'a mut Valu
 #[test]
 fn every_overlay_is_what_kubernetes_knows() {
     let folder = tempfile::tempdir().unwrap();
-    for cluster in all().iter().chain([&gate()]) {
+    for cluster in with_gate() {
         // Of kinds that are not its own it knows nothing.
         let own = cluster.yaml.split("---\n").filter(|one| !one.contains("monitoring.coreos.com"));
         let path = folder.path().join(format!("{}.yaml", cluster.name));
@@ -94,7 +84,7 @@ fn checkov_has_nothing_against_the_manifests_but_what_is_excused_with_a_reason()
     };
     // It looks into no folder that is hidden, as others are made.
     let folder = tempfile::Builder::new().prefix("manifests").tempdir().unwrap();
-    for cluster in all().iter().chain([&gate()]) {
+    for cluster in with_gate() {
         std::fs::write(folder.path().join(format!("{}.yaml", cluster.name)), &cluster.yaml)
             .unwrap();
         for object in &cluster.objects {
@@ -201,6 +191,10 @@ fn our_image_has_the_version_of_the_workspace() {
     seen(checks::images, "observatory:0.0.9", |cluster| {
         container(cluster, "Deployment", "api")["image"] = json!("observatory:0.0.9");
     });
+    seen(checks::images, "is not the image of the others", |cluster| {
+        container(cluster, "Deployment", "worker")["image"] =
+            json!(format!("example.com/observatory:{}", env!("CARGO_PKG_VERSION")));
+    });
     seen(checks::images, "redis:latest", |cluster| {
         container(cluster, "StatefulSet", "redis")["image"] = json!("redis:latest");
     });
@@ -296,18 +290,35 @@ fn prometheus_alertmanager_and_grafana_find_what_their_files_name() {
     });
 }
 
-/// Everybody who has to speak to somebody.
-fn edges(cluster: &Cluster) -> Vec<Edge> {
-    let mut edges = BTreeSet::new();
-    let mut add = |from: &str, address: &str| {
+/// Who has to speak to whom, and what leads nowhere of all that somebody is told to speak to.
+#[derive(Default)]
+struct Spoken {
+    edges: BTreeSet<Edge>,
+    lost: Vec<String>,
+}
+
+impl Spoken {
+    fn add(&mut self, cluster: &Cluster, from: &str, address: &str) {
         if let Some((to, port)) = leads(cluster, "observatory", address) {
-            edges.insert(Edge { from: from.to_owned(), to, port });
+            self.edges.insert(Edge { from: from.to_owned(), to, port });
+        } else if !outside(cluster, "observatory", address) {
+            self.lost.push(format!("{from}: {address} leads nowhere"));
         }
-    };
-    for one in told(cluster, &secrets_of(cluster)) {
-        let own = one.owner.split(' ').next_back().unwrap();
-        one.addresses().iter().for_each(|address| add(own, address));
     }
+
+    fn add_roles(&mut self, cluster: &Cluster) {
+        for one in told(cluster, &secrets_of(cluster)) {
+            let own = one.owner.split(' ').next_back().unwrap();
+            one.addresses().iter().for_each(|address| self.add(cluster, own, address));
+        }
+    }
+}
+
+/// Everybody who has to speak to somebody.
+fn spoken(cluster: &Cluster) -> Spoken {
+    let mut spoken = Spoken::default();
+    spoken.add_roles(cluster);
+    let mut add = |from: &str, address: &str| spoken.add(cluster, from, address);
     for (from, address) in watching::addresses(&Watching::of(cluster)) {
         add(from, &address);
     }
@@ -316,23 +327,25 @@ fn edges(cluster: &Cluster) -> Vec<Edge> {
         add("traefik", &format!("{}:{}", word(backend, "name"), backend["port"]["number"]));
     }
     add("pipeline", "pipeline:2101");
-    add("mongodb", "mongodb:27017");
-    for (from, to) in [
-        ("pgadmin", "postgres:5432"),
-        ("mongo-express", "mongodb:27017"),
-        ("redisinsight", "redis:6379"),
-    ] {
-        add(from, to);
+    if cluster.name == "kind" {
+        add("mongodb", "mongodb:27017");
+        add("pgadmin", "postgres:5432");
+        add("mongo-express", "mongodb:27017");
+        add("redisinsight", "redis:6379");
     }
-    edges.into_iter().collect()
+    spoken
 }
 
 #[test]
 fn the_network_lets_through_what_has_to_be_said_and_nothing_else_by_default() {
-    let check = |cluster: &Cluster| refused(cluster, &edges(cluster));
+    let check = |cluster: &Cluster| {
+        let Spoken { edges, lost } = spoken(cluster);
+        let edges: Vec<_> = edges.into_iter().collect();
+        [lost, refused(cluster, &edges)].concat()
+    };
     holds(check);
     let [kind, ..] = &with_gate()[..] else { unreachable!() };
-    let edges = edges(kind);
+    let edges = spoken(kind).edges;
     let edge = |from: &str, to: &str, port| Edge { from: from.to_owned(), to: to.to_owned(), port };
     for known in [
         edge("gateway", "rabbitmq", 5672),
@@ -354,6 +367,9 @@ fn the_network_lets_through_what_has_to_be_said_and_nothing_else_by_default() {
     for stranger in strangers {
         assert!(!refused(kind, std::slice::from_ref(&stranger)).is_empty(), "{stranger:?}");
     }
+    seen(check, "api: prometheus:9090 leads nowhere", |cluster| {
+        cluster.objects.retain(|one| one["kind"] != "Service" || name(one) != "prometheus");
+    });
     seen(check, "egress of api", |cluster| {
         cluster.objects.retain(|one| one["kind"] != "NetworkPolicy" || name(one) != "api");
     });
@@ -363,6 +379,46 @@ fn the_network_lets_through_what_has_to_be_said_and_nothing_else_by_default() {
             let policy = cluster.find("NetworkPolicy", "default-deny").unwrap();
             assert_eq!(policy["spec"]["podSelector"], json!({}), "{}", called(pod));
         }
+    }
+}
+
+#[test]
+fn roles_without_a_prometheus_of_ours_are_not_sent_to_it() {
+    let mut spoken = Spoken::default();
+    spoken.add_roles(&roles());
+    assert_eq!(spoken.lost, [""; 0]);
+    assert!(!spoken.edges.is_empty());
+}
+
+#[test]
+fn who_waits_for_mongod_gives_up_some_time_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, script) in [
+        ("sleep", ""),
+        (
+            "mongosh",
+            r#"echo >>"$STATE/calls"
+[ "$(wc -l <"$STATE/calls")" -ge "$READY" ] || { echo "no mongod yet"; exit 1; }"#,
+        ),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut kind = kind();
+    let hook = container(&mut kind, "StatefulSet", "mongodb")["lifecycle"]["postStart"].take();
+    let command = list(&hook["exec"], "command").iter().map(|word| word.as_str().unwrap());
+    // What is in the container's is in a folder of this test.
+    let command: Vec<_> = command
+        .map(|word| word.replace("/tmp/", &format!("{}/", folder.path().display())))
+        .collect();
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    for (ready, succeeds, said) in [(3, true, ""), (10_000, false, "no mongod yet\n")] {
+        let mut hook = Command::new(&command[0]);
+        hook.args(&command[1..]).env("PATH", &path).env("STATE", folder.path());
+        let output = hook.env("READY", ready.to_string()).output().unwrap();
+        assert_eq!(output.status.success(), succeeds, "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), said);
     }
 }
 

@@ -33,6 +33,15 @@ pub(crate) fn leads(cluster: &Cluster, from: &str, address: &str) -> Option<(Str
     Some((called(pod), pod.port(&target)?))
 }
 
+/// Whether an address is of a server elsewhere: of a Service that is only another name for it, or as
+/// the URLs of these tests have them.
+pub(crate) fn outside(cluster: &Cluster, from: &str, address: &str) -> bool {
+    let host = address.split(':').next().unwrap_or_default();
+    let service = cluster.service(host, from);
+    host.ends_with(".example")
+        || service.is_some_and(|service| service["spec"]["type"] == "ExternalName")
+}
+
 /// Which of them no policy lets through.
 pub(crate) fn refused(cluster: &Cluster, edges: &[Edge]) -> Vec<String> {
     let pods = cluster.pods();

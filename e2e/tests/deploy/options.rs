@@ -146,7 +146,9 @@ impl Told {
             .own
             .iter()
             .chain(&self.shared)
-            .filter(|(name, _)| self.taken.contains(name.as_str()));
+            .filter(|(name, _)| self.taken.contains(name.as_str()))
+            // That is where people open the page.
+            .filter(|(name, _)| *name != "OBSERVATORY_PUBLIC_URL");
         let texts = all.map(|(name, value)| self.secret.get(name).unwrap_or(value));
         texts.filter_map(|text| host_of(text)).collect()
     }

@@ -66,6 +66,19 @@ fn shellcheck_has_nothing_against_what_the_workflows_run() {
 }
 
 #[test]
+fn what_is_installed_for_tests_is_said_in_one_place() {
+    for file in ["ci.yml", "release.yml"] {
+        let workflow = documents(&text(&format!(".github/workflows/{file}"))).remove(0);
+        let jobs = workflow["jobs"].as_object().unwrap().values();
+        let steps = jobs.flat_map(|job| list(job, "steps")).map(|step| word(step, "run"));
+        let steps: Vec<_> = steps.filter(|run| !run.is_empty()).collect();
+        assert!(!steps.iter().any(|run| run.contains("apt-get")), "{file}: {steps:?}");
+        let run = steps.iter().position(|run| *run == ".ci/run").unwrap();
+        assert_eq!(steps[run - 1], ".ci/install", "{file}");
+    }
+}
+
+#[test]
 fn a_release_is_made_only_of_everything() {
     let collect = project("release/collect.sh");
     let script = text("release/collect.sh");

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::cluster::{Cluster, Pod, documents, list, name, printed, text, word};
-use super::network::leads;
+use super::network::{leads, outside};
 use super::options::host_of;
 
 /// A file as an init container leaves it.
@@ -100,9 +100,7 @@ pub(crate) fn lost(cluster: &Cluster, watching: &Watching) -> Vec<String> {
     }
     for (from, address) in addresses(watching) {
         let host = address.split(':').next().unwrap_or_default();
-        let outside = cluster
-            .service(host, "observatory")
-            .is_some_and(|service| service["spec"]["type"] == "ExternalName");
+        let outside = outside(cluster, "observatory", &address);
         if !outside && leads(cluster, "observatory", &address).is_none() {
             wrong.push(format!("{from}: {address} leads nowhere"));
         }

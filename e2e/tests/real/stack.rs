@@ -9,7 +9,7 @@
 //!
 //! Grafana is not here: of that one only what it is started with is looked at.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -19,123 +19,12 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::built::program;
+use super::compose::{Condition, Probe, ProcessFile};
 use super::support::until;
-
-/// The process file. Keys are those of process-compose; one that is not here is to be understood first.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProcessFile {
-    version: String,
-    is_strict: bool,
-    #[serde(rename = "log_level")]
-    _log_level: String,
-    #[serde(rename = "log_configuration")]
-    _log_configuration: LogConfiguration,
-    processes: BTreeMap<String, Process>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Process {
-    #[serde(rename = "description")]
-    _description: String,
-    command: String,
-    working_dir: PathBuf,
-    log_location: PathBuf,
-    #[serde(rename = "log_configuration")]
-    _log_configuration: LogConfiguration,
-    #[serde(default)]
-    depends_on: BTreeMap<String, Dependency>,
-    readiness_probe: Option<Probe>,
-    availability: Availability,
-    shutdown: Option<Shutdown>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LogConfiguration {
-    #[serde(rename = "disable_json")]
-    _disable_json: bool,
-    #[serde(rename = "fields_order")]
-    _fields_order: Vec<String>,
-    #[serde(rename = "no_metadata")]
-    _no_metadata: bool,
-    #[serde(rename = "no_color")]
-    _no_color: bool,
-    #[serde(rename = "flush_each_line")]
-    _flush_each_line: bool,
-    #[serde(rename = "rotation")]
-    _rotation: Rotation,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Rotation {
-    #[serde(rename = "max_size_mb")]
-    _max_size_mb: u64,
-    #[serde(rename = "max_backups")]
-    _max_backups: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Dependency {
-    condition: Condition,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Condition {
-    ProcessHealthy,
-    ProcessCompletedSuccessfully,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Probe {
-    exec: Option<Exec>,
-    http_get: Option<HttpGet>,
-    period_seconds: u64,
-    #[serde(rename = "timeout_seconds")]
-    _timeout_seconds: u64,
-    failure_threshold: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Exec {
-    command: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HttpGet {
-    host: String,
-    /// A text, also to process-compose.
-    port: String,
-    path: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Availability {
-    restart: String,
-    backoff_seconds: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Shutdown {
-    signal: i32,
-    timeout_seconds: u64,
-    #[serde(default)]
-    parent_only: bool,
-}
 
 const STACK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../nix/stack");
 
@@ -261,9 +150,7 @@ impl Machine {
             .map(|pair| pair.split_once('=').unwrap())
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let file = substituted(&fs::read_to_string(arguments[1]).unwrap(), &environment);
-        let file: ProcessFile = serde_yaml_ng::from_str(&file).unwrap();
-        assert!(file.is_strict && file.version == "0.5");
+        let file = ProcessFile::read(Path::new(arguments[1]), &environment);
         Stack { machine: self, printed, environment, file, started: Vec::new() }
     }
 }
@@ -278,19 +165,6 @@ fn lend(program: &Path, path: &Path) {
 /// Whom PostgreSQL has to be, if not who we are.
 fn user() -> Option<&'static str> {
     rustix::process::geteuid().is_root().then_some("postgres")
-}
-
-/// As process-compose puts its environment into its file; none of the variables may be missing.
-fn substituted(text: &str, environment: &HashMap<String, String>) -> String {
-    let mut parts = text.split("${");
-    let mut done = parts.next().unwrap().to_owned();
-    for part in parts {
-        let (name, rest) = part.split_once('}').unwrap();
-        let value = environment.get(name).unwrap_or_else(|| panic!("nobody has set {name}"));
-        done.push_str(value);
-        done.push_str(rest);
-    }
-    done
 }
 
 /// The processes of a prepared stack, those in `started` in the order in which they were.
@@ -552,6 +426,7 @@ fn what_is_no_port_and_what_two_want_is_told() {
         (["--port", "api=99999"], 1, "port 99999 of api does not exist"),
         (["--port", "api=x"], 2, "--port api=x is no port"),
         (["--port", "web=80"], 2, "--port web=80: there is no port of that name"),
+        (["--prot", "web=80"], 2, "there is no option --prot"),
         (["--port", &gateway], 1, "would both listen on port"),
         (["--offset", "-1"], 2, "--offset -1 is no number"),
         (["--data", "a\"b"], 1, "characters that mean something"),
@@ -560,7 +435,7 @@ fn what_is_no_port_and_what_two_want_is_told() {
         let output = machine.stack(&arguments);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
-        assert!(said.contains(what), "{arguments:?}: {said}");
+        assert!(said.contains(what) && said.contains("fix: "), "{arguments:?}: {said}");
     }
 }
 

@@ -17,7 +17,7 @@ let
   gate = meta: name: drv:
     if (builtins.all (license: license.free or true) (let license = meta.license or [ ]; in if builtins.isList license then license else [ license ])) || (config.allowUnfree or false) || (config.allowUnfreePredicate or (_: false)) { inherit name; } then drv
     else throw "Package '${name}' has an unfree license, refusing to evaluate.";
-  mkDerivation = args: let d = drvOf args; in gate (args.meta or { }) (lib.getName args) (d // (args.passthru or { }) // { meta = args.meta or { }; passthru = args.passthru or { }; } // lib.optionalAttrs (args ? pname) { inherit (args) pname version; } // { overrideAttrs = f: mkDerivation (args // f args); });
+  mkDerivation = args: let d = drvOf args; in gate (args.meta or { }) (lib.getName args) (d // (args.passthru or { }) // { meta = args.meta or { }; passthru = args.passthru or { }; } // lib.optionalAttrs (args ? pname) { inherit (args) pname version; });
   # A host program, as a store path with a bin/: version is whatever Debian has.
   host = name: { bins, names ? { }, meta ? { }, dirs ? [ ], passthru ? { } }: mkDerivation {
     # `names`: what Debian calls a program that has another name here.
@@ -37,12 +37,10 @@ let
     inherit lib system config;
     stdenv = let
       platform = { inherit system; isLinux = lib.hasSuffix "-linux" system; isDarwin = lib.hasSuffix "-darwin" system; canExecute = other: other.system == system; };
-    in { inherit mkDerivation; hostPlatform = platform; buildPlatform = platform; shell = "/bin/bash"; };
+    in { inherit mkDerivation; hostPlatform = platform; buildPlatform = platform; };
     callPackage = path: overrides: let
       function = if builtins.isFunction path then path else import path;
     in function (builtins.intersectAttrs (builtins.functionArgs function) self // overrides);
-    stdenvNoCC = self.stdenv;
-    runtimeShell = "/bin/bash";
     runCommand = name: env: buildCommand: mkDerivation (env // { inherit name buildCommand; });
     writeTextFile = { name, text, executable ? false, destination ? "", checkPhase ? "", meta ? { }, passthru ? { } }: mkDerivation {
       inherit name text meta passthru; passAsFile = [ "text" ];
@@ -68,8 +66,6 @@ let
       '';
       checkPhase = "bash -n $target; if command -v shellcheck >/dev/null; then shellcheck $target; fi";
     };
-    symlinkJoin = { name, paths }: self.runCommand name { inherit paths; } "mkdir -p $out; for p in $paths; do cp -rs $p/. $out/; chmod -R u+w $out; done";
-    formats = let json = { type = "json"; generate = name: value: self.runCommand name { value = builtins.toJSON value; passAsFile = [ "value" ]; } "python3 -m json.tool $valuePath > $out"; }; in { json = _: json; yaml = _: json; };
     mkShell = { packages ? [ ], inputsFrom ? [ ], shellHook ? "", OBSERVATORY_TEST_MONGOD ? "" }: mkDerivation { name = "nix-shell"; inherit shellHook OBSERVATORY_TEST_MONGOD; nativeBuildInputs = packages; buildCommand = "echo $nativeBuildInputs > $out"; };
     importCargoLock = { lockFile, outputHashes ? { } }: let
       pk = builtins.filter (p: p ? source) (builtins.fromTOML (builtins.readFile lockFile)).package;
@@ -144,6 +140,8 @@ let
     rust-analyzer = host "rust-analyzer" { bins = [ "rust-analyzer" ]; }; shellcheck = host "shellcheck" { bins = [ "shellcheck" ]; };
     chromium = host "chromium" { bins = [ "chromium" ]; }; chromedriver = host "chromedriver" { bins = [ "chromedriver" ]; }; tmux = host "tmux" { bins = [ "tmux" ]; };
     kubectl = host "kubectl" { bins = [ "kubectl" ]; }; kind = host "kind" { bins = [ "kind" ]; }; skopeo = host "skopeo" { bins = [ "skopeo" ]; };
+    curl = host "curl" { bins = [ "curl" ]; }; git = host "git" { bins = [ "git" ]; };
+    umoci = host "umoci" { bins = [ "umoci" ]; }; runc = host "runc" { bins = [ "runc" ]; };
     nixfmt-tree = host "nixfmt-tree" { bins = [ "treefmt" ]; meta.mainProgram = "treefmt"; };
   };
   fix = f: let x = f x; in x;

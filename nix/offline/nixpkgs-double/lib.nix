@@ -1,11 +1,9 @@
 let
   b = builtins;
   strings = {
-    concatMapStrings = f: l: b.concatStringsSep "" (map f l);
     inherit (b) concatStringsSep;
     optionalString = c: s: if c then s else "";
     escapeShellArg = s: "'${b.replaceStrings [ "'" ] [ "'\\''" ] (toString s)}'";
-    removeSuffix = suf: s: let n = b.stringLength s; m = b.stringLength suf; in if m <= n && b.substring (n - m) m s == suf then b.substring 0 (n - m) s else s;
     hasSuffix = p: s: let n = b.stringLength s; m = b.stringLength p; in m <= n && b.substring (n - m) m s == p;
     splitString = sep: s: b.filter b.isString (b.split sep s);
     hasPrefix = p: s: b.substring 0 (b.stringLength p) s == p;
@@ -15,7 +13,6 @@ let
   # A strict subset of lib.fileset: unions of paths and directories.
   fileset = {
     unions = l: { _set = b.concatMap (x: if b.isAttrs x then x._set else if b.pathExists x then [ x ] else throw "fileset: ${toString x} does not exist") l; };
-    maybeMissing = p: { _set = if b.pathExists p then [ p ] else [ ]; };
     toSource = { root, fileset }: {
       outPath = b.path {
         path = root;
@@ -27,13 +24,10 @@ let
 in
 strings
 // {
-  inherit fileset strings;
-  inherit (b) attrNames attrValues concatMap elem filter isAttrs mapAttrs listToAttrs;
+  inherit fileset;
+  inherit (b) concatMap mapAttrs;
   genAttrs = names: f: b.listToAttrs (map (n: { name = n; value = f n; }) names);
-  nameValuePair = name: value: { inherit name value; };
-  mapAttrs' = f: s: b.listToAttrs (map (n: f n s.${n}) (b.attrNames s));
   mapAttrsToList = f: s: map (n: f n s.${n}) (b.attrNames s);
-  filterAttrs = f: s: b.listToAttrs (b.concatMap (n: if f n s.${n} then [ { name = n; value = s.${n}; } ] else [ ]) (b.attrNames s));
   optionals = c: l: if c then l else [ ];
   optionalAttrs = c: s: if c then s else { };
   importTOML = p: b.fromTOML (b.readFile p);

@@ -43,8 +43,8 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
             panel.words.push((format!("$ {}", output.command), Tone::Title));
             let plain = |line: &String| vec![(line.clone(), Tone::Plain)];
             panel.rows = output
-                .lines
-                .iter()
+                .said
+                .lines()
                 .map(|line| Row { cells: plain(line), ..Row::default() })
                 .collect();
             let (text, tone) = match &output.ended {

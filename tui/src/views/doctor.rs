@@ -5,16 +5,12 @@
 //!                                                   Enter, `y` to the question ──▶ sh -c FIX ──▶ Output
 //! ```
 
-use std::collections::VecDeque;
-
 use crate::app::App;
 use crate::hands::{Check, Task, Verdict};
 use crate::look::Tone;
 use crate::msg::Order;
 use crate::panel::{Col, Panel, Row};
-
-/// Lines of a program that are kept.
-const KEPT: usize = 500;
+use crate::views::said::Said;
 
 #[derive(Default)]
 pub(crate) struct Doctor {
@@ -27,7 +23,7 @@ pub(crate) struct Doctor {
 #[derive(Default)]
 pub(crate) struct Output {
     pub(crate) command: String,
-    pub(crate) lines: VecDeque<String>,
+    pub(crate) said: Said,
     /// Its exit code, or why it could not be run.
     pub(crate) ended: Option<Result<i32, String>>,
 }
@@ -38,10 +34,7 @@ impl Output {
     }
 
     pub(crate) fn line(&mut self, line: String) {
-        self.lines.push_back(line);
-        if self.lines.len() > KEPT {
-            self.lines.pop_front();
-        }
+        self.said.add(line);
     }
 
     pub(crate) fn end(&mut self, ended: Result<i32, String>) {

@@ -1,22 +1,18 @@
 //! The cluster that `kind-up` makes, as its lines of progress tell: a JSON object each, beside what
 //! the programs say that it calls.
 
-use std::collections::VecDeque;
-
 use serde::Deserialize;
 
 use crate::look::Tone;
 use crate::panel::Row;
-
-/// Lines of the programs that are kept.
-const KEPT: usize = 200;
+use crate::views::said::Said;
 
 #[derive(Default)]
 pub(crate) struct Kind {
     pub(crate) started: bool,
     /// Each phase as it was last heard of, and every failure.
     steps: Vec<Progress>,
-    lines: VecDeque<String>,
+    said: Said,
     ended: Option<Result<i32, String>>,
 }
 
@@ -53,10 +49,7 @@ impl Kind {
     /// Takes a line; says whether all of it is up.
     pub(crate) fn line(&mut self, line: String) -> bool {
         let Ok(progress) = serde_json::from_str::<Progress>(&line) else {
-            self.lines.push_back(line);
-            if self.lines.len() > KEPT {
-                self.lines.pop_front();
-            }
+            self.said.add(line);
             return false;
         };
         let up = !progress.pages.is_empty();
@@ -100,7 +93,7 @@ impl Kind {
                 ..text(format!("  {name}: {url}"), Tone::Plain)
             }));
         }
-        rows.extend(self.lines.iter().map(|line| text(line.clone(), Tone::Fine)));
+        rows.extend(self.said.lines().map(|line| text(line.clone(), Tone::Fine)));
         rows
     }
 }

@@ -1,7 +1,5 @@
 //! The server that we look at; without one, what is missing and how to get it.
 
-use std::collections::VecDeque;
-
 use crate::app::App;
 use crate::hands::Task;
 use crate::live::Standing;
@@ -10,23 +8,18 @@ use crate::msg::Order;
 use crate::over::{Entry, Over};
 use crate::panel::{Panel, Row};
 use crate::views::kind::Kind;
-
-/// Lines of the server that we started which are kept.
-const KEPT: usize = 200;
+use crate::views::said::Said;
 
 #[derive(Default)]
 pub(crate) struct Server {
-    lines: VecDeque<String>,
+    said: Said,
     started: bool,
     ended: Option<Result<i32, String>>,
 }
 
 impl Server {
     pub(crate) fn line(&mut self, line: String) {
-        self.lines.push_back(line);
-        if self.lines.len() > KEPT {
-            self.lines.pop_front();
-        }
+        self.said.add(line);
     }
 
     pub(crate) fn ended(&mut self, ended: Result<i32, String>) {
@@ -80,7 +73,7 @@ pub(crate) fn panel(app: &App) -> Panel {
         panel.rows.push(text(String::new(), Tone::Plain));
         panel.rows.push(text(ended(&app.server), Tone::Title));
     }
-    panel.rows.extend(app.server.lines.iter().map(|line| text(line.clone(), Tone::Fine)));
+    panel.rows.extend(app.server.said.lines().map(|line| text(line.clone(), Tone::Fine)));
     panel.rows.extend(app.kind.rows());
     panel
 }
