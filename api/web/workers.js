@@ -22,18 +22,21 @@ function mark(presence) {
 }
 
 const orDash = (value) => value ?? el("span", { class: "zero" }, "–");
+const since = (at, now) => {
+  const s = Math.round(between(at, now));
+  return s < 1 ? "now" : `${seconds(s)} ago`;
+};
 const sum = (jobs) => Object.values(jobs).reduce((all, n) => all + n, 0);
 
 function row(one, states, now) {
   const { worker, last } = one;
   const jobs = (state, n) => el("td", { class: "n" }, n ? el("a", { href: jobsAt({ worker, state }) }, count(n)) : el("span", { class: "zero" }, "0"));
   const said = (value) => el("td", { class: "n" }, orDash(value));
-  const software = last?.software && [last.software, last.version, last.system].filter(Boolean).join(" ");
-  return el("tr", { "data-key": worker }, el("th", { scope: "row", class: "mono" }, worker), el("td", {}, mark(one.presence)),
+  const about = last && [last.software, last.version, last.process !== null && `process ${last.process}`].filter(Boolean).join(" ");
+  return el("tr", { "data-key": worker }, el("th", { scope: "row", class: "mono" }, worker, about && el("div", { class: "fine" }, about)), el("td", {}, mark(one.presence)),
     said(last && last.active !== null ? count(last.active) : null), states.map(({ name }) => jobs(name, one.jobs[name])), jobs(undefined, sum(one.jobs)),
-    said(last && last.processed !== null ? count(last.processed) : null), said(last?.load?.length ? last.load.map(rounded).join(" ") : null),
-    el("td", {}, one.heardAt ? el("time", { datetime: one.heardAt, title: one.heardAt }, `${seconds(Math.max(0, between(one.heardAt, now)))} ago`) : orDash()), el("td", {}, one.onlineAt ? time(one.onlineAt) : orDash()),
-    el("td", {}, orDash(software), last?.process !== null && last?.process !== undefined && el("small", {}, ` process ${last.process}`)));
+    said(last && last.processed !== null ? count(last.processed) : null), said(last?.load?.length ? el("span", { title: last.load.map(rounded).join(" ") }, rounded(last.load[0])) : null),
+    said(one.heardAt && el("time", { datetime: one.heardAt, title: one.heardAt }, since(one.heardAt, now))), said(one.onlineAt && time(one.onlineAt)));
 }
 
 function table({ items, asOf }) {
@@ -42,7 +45,7 @@ function table({ items, asOf }) {
   return wide("Workers", el("table", { class: "matrix" },
     el("thead", {}, el("tr", {}, head("Worker"), head("Presence"), head("Active", "n", "Jobs that it works on, by its own account"),
       states.map((state) => el("th", { scope: "col", class: `n ${state.tone}` }, el("span", { class: "sign", "aria-hidden": "true" }, state.sign), state.word)), head("All", "n"),
-      head("Processed", "n", "Since it began, by its own account"), head("Load", "n", "Processes that wanted a core, over 1, 5 and 15 minutes"), head("Heard"), head("Online since"), head("Software"))),
+      head("Processed", "n", "Since it began, by its own account"), head("Load", "n", "Processes that wanted a core of its machine, over the last minute"), head("Heard", "n"), head("Online since", "n"))),
     el("tbody", {}, items.map((one) => row(one, states, asOf)))));
 }
 

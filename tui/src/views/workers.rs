@@ -65,7 +65,7 @@ pub(crate) fn panel(app: &App) -> Panel {
         Col::right("All", 9).from(70),
         Col::right("Processed", 10).from(84),
         Col::right("Load", 7).from(96),
-        Col::right("Heard", 14).from(110),
+        Col::right("Heard", 17).from(110),
     ];
     let (state, mut panel) = (&app.workers, Panel::new("Workers", COLS));
     if let Some(trouble) = &state.trouble {
