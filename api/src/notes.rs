@@ -10,7 +10,7 @@ use axum::{Extension, Json};
 use contracts::notes::{AlertKey, NewNote, Note, NoteKind, Notes, StandingNote};
 use contracts::snapshot::AlertRow;
 use contracts::{Micros, Snapshot};
-use pipeline::rules::matching;
+use pipeline::rules::matching::{self, Cover};
 use sinks::store::WhichNotes;
 use uuid::Uuid;
 
@@ -52,9 +52,9 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Json<N
 
 /// A note with the alerts that it is about now, if it counts now.
 fn standing(note: Note, alerts: &[AlertRow], now: Micros) -> StandingNote {
-    let covered = |row: &&AlertRow| {
-        note.stands(now) && matching::covers(&note, &row.alert, &row.labels, row.active_at)
-    };
+    let cover = Cover::of(&note);
+    let covered =
+        |row: &&AlertRow| note.stands(now) && cover.has(&row.alert, &row.labels, row.active_at);
     let key = |row: &AlertRow| AlertKey { alert: row.alert.clone(), labels: row.labels.clone() };
     let alerts = alerts.iter().filter(covered).map(key).collect();
     StandingNote { note, alerts }

@@ -18,6 +18,7 @@ use contracts::Micros;
 use contracts::notes::Note;
 use contracts::snapshot::{AlertRow, AlertState};
 use pipeline::reading::alert_row;
+use pipeline::rules::matching::Cover;
 use pipeline::seal::Updates;
 use pipeline::views::alerts::Alert;
 use sinks::store::{Error, Reader};
@@ -220,7 +221,7 @@ impl Followed {
 }
 
 /// The silences that stand at a moment; while the store is away, those that are known.
-struct Silences(Vec<Note>);
+struct Silences(Vec<(Cover, Note)>);
 
 impl Silences {
     fn read(&mut self, reader: &mut dyn Reader, now: Micros) {
@@ -229,17 +230,16 @@ impl Silences {
 
         match reader.notes(WhichNotes::Standing { now, since: now }) {
             Ok(notes) => {
-                self.0 = notes;
-                self.0.retain(|note| note.kind == NoteKind::Silence);
+                let silences = notes.into_iter().filter(|note| note.kind == NoteKind::Silence);
+                self.0 = silences.map(|note| (Cover::of(&note), note)).collect();
             }
             Err(error) => tracing::debug!(%error, "cannot look for silences"),
         }
     }
 
     fn cover(&self, row: &AlertRow, now: Micros) -> bool {
-        let covers = |note: &Note| {
-            note.stands(now)
-                && pipeline::rules::matching::covers(note, &row.alert, &row.labels, row.active_at)
+        let covers = |(cover, note): &(Cover, Note)| {
+            note.stands(now) && cover.has(&row.alert, &row.labels, row.active_at)
         };
         self.0.iter().any(covers)
     }

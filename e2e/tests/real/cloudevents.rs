@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use e2e::{Servers, Vhost};
-use ingress::amqp::topology::JOBS;
+use ingress::amqp::topology::{DEAD_LETTERS, EVENTS, JOBS};
 use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 
-use crate::program::Role;
+use crate::program::{Ended, Role, observatory};
 use crate::support::{Amqp, dead_letters, runtime, until};
 
 fn service(folder: &Path, vhost: &Vhost) -> Role {
@@ -112,4 +112,48 @@ fn both_modes_are_taken_in_and_what_is_malformed_is_put_aside_as_it_came() {
     let mut expected = expected.to_vec();
     expected.sort_unstable();
     assert_eq!(told, expected);
+}
+
+#[test]
+fn a_cloud_event_that_nobody_knew_goes_back_as_one_when_it_is_known() {
+    let vhost = Servers::shared().vhost("cloudevents-back");
+    let folder = tempfile::tempdir().unwrap();
+    let without = Role::alone(folder.path(), &["--rabbitmq-url", vhost.url()]);
+    let started = |id: &str| {
+        let source = if id == "r-1" { "/structured" } else { "/binary" };
+        json!({
+            "specversion": "1.0", "type": "com.example.report.started", "source": source, "id": "1",
+            "subject": id, "time": "2026-11-21T10:00:00Z", "data": { "lane": "slow", "try": 2 },
+        })
+    };
+    let attributes = [
+        ("specversion", "1.0"),
+        ("type", "com.example.report.started"),
+        ("source", "/binary"),
+        ("id", "1"),
+        ("subject", "r-2"),
+        ("time", "2026-11-21T10:00:00Z"),
+    ];
+    let data = started("r-2")["data"].to_string();
+    let messages = [structured(&started("r-1")), binary("cloudEvents_", &attributes, &data)];
+    let amqp = runtime().block_on(Amqp::connect(vhost.url()));
+    for message in &messages {
+        runtime().block_on(publish(&amqp, message));
+    }
+    until("both are put aside", || (vhost.queue(DEAD_LETTERS)?.ready == 2).then_some(()));
+    drop(without);
+
+    let with = service(folder.path(), &vhost);
+    let mut replay = observatory(&["dlq", "replay", "--output", "json"]);
+    replay.env("RABBITMQ_URL", vhost.url());
+    let replayed = Ended::of(replay);
+    assert_eq!((replayed.code, &replayed.json()["replayed"]), (Some(0), &json!(2)), "{replayed:?}");
+    until("both are jobs", || {
+        (with.get("/api/v1/jobs?state=EXECUTING")?["total"] == 2).then_some(())
+    });
+    until("none is put aside again", || {
+        let events = vhost.queue(EVENTS)?;
+        (events.ready == 0 && events.unacked == 0).then_some(())
+    });
+    assert_eq!(vhost.queue(DEAD_LETTERS).unwrap().ready, 0);
 }

@@ -133,7 +133,7 @@ impl Alertmanager {
     }
 
     fn standing(&self, now: Micros) -> impl Iterator<Item = &Note> {
-        self.silences.0.iter().filter(move |note| note.stands(now))
+        self.silences.0.iter().map(|(_, note)| note).filter(move |note| note.stands(now))
     }
 
     /// Makes the silences there those that are here; looks whether they are, if it is time to.

@@ -23,7 +23,7 @@ pub fn check(matchers: &[Matcher]) -> Result<(), String> {
         }
     }
     // As Alertmanager has it: one that lets pass what is not there lets pass everything.
-    if matchers.iter().all(|matcher| admits(matcher, "")) {
+    if matchers.iter().all(|matcher| Test::of(matcher).admits("")) {
         let detail = "these matchers let pass every alert: one must ask for something, such as \
             {\"name\": \"alertname\", \"value\": \"JobsStuck\"}";
         return Err(detail.to_owned());
@@ -31,19 +31,61 @@ pub fn check(matchers: &[Matcher]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a note is about an episode, whenever it stands.
-pub fn covers(
-    note: &Note,
-    alert: &str,
-    labels: &BTreeMap<String, String>,
-    active_at: Micros,
-) -> bool {
-    let label = |name: &str| match name {
-        NAME => alert,
-        name => labels.get(name).map_or("", String::as_str),
-    };
-    note.active_at.is_none_or(|of| of == active_at)
-        && note.matchers.iter().all(|matcher| admits(matcher, label(&matcher.name)))
+/// Which alerts a note is about, whenever it stands.
+pub struct Cover {
+    active_at: Option<Micros>,
+    tests: Vec<Test>,
+}
+
+impl Cover {
+    pub fn of(note: &Note) -> Cover {
+        let tests = note.matchers.iter().map(Test::of).collect();
+        Cover { active_at: note.active_at, tests }
+    }
+
+    /// Whether an episode is among them.
+    pub fn has(&self, alert: &str, labels: &BTreeMap<String, String>, active_at: Micros) -> bool {
+        let label = |name: &str| match name {
+            NAME => alert,
+            name => labels.get(name).map_or("", String::as_str),
+        };
+        self.active_at.is_none_or(|of| of == active_at)
+            && self.tests.iter().all(|test| test.admits(label(&test.label)))
+    }
+}
+
+/// A matcher whose pattern has been read.
+struct Test {
+    label: String,
+    wanted: Wanted,
+    is_equal: bool,
+}
+
+enum Wanted {
+    Text(String),
+    Pattern(Pattern),
+    /// One that can not be read was not let in.
+    Nothing,
+}
+
+impl Test {
+    fn of(matcher: &Matcher) -> Test {
+        let Matcher { name, value, is_regex, is_equal } = matcher;
+        let wanted = match is_regex {
+            true => Pattern::new(value).map_or(Wanted::Nothing, Wanted::Pattern),
+            false => Wanted::Text(value.clone()),
+        };
+        Test { label: name.clone(), wanted, is_equal: *is_equal }
+    }
+
+    fn admits(&self, text: &str) -> bool {
+        let matches = match &self.wanted {
+            Wanted::Text(wanted) => wanted == text,
+            Wanted::Pattern(pattern) => pattern.is_match(text),
+            Wanted::Nothing => false,
+        };
+        matches == self.is_equal
+    }
 }
 
 /// The matchers of one alert and no other with the same labels.
@@ -56,15 +98,6 @@ pub fn of_alert(alert: &str, labels: &BTreeMap<String, String>) -> Vec<Matcher> 
     };
     let labels = labels.iter().map(|(name, value)| matcher(name, value));
     std::iter::once(matcher(NAME, alert)).chain(labels).collect()
-}
-
-fn admits(matcher: &Matcher, text: &str) -> bool {
-    let matches = match matcher.is_regex {
-        // One that can not be read was not let in.
-        true => Pattern::new(&matcher.value).is_ok_and(|pattern| pattern.is_match(text)),
-        false => matcher.value == text,
-    };
-    matches == matcher.is_equal
 }
 
 #[cfg(test)]
@@ -91,6 +124,15 @@ mod tests {
             ended_at: None,
             ended_by: None,
         }
+    }
+
+    fn covers(
+        note: &Note,
+        alert: &str,
+        labels: &BTreeMap<String, String>,
+        active_at: Micros,
+    ) -> bool {
+        Cover::of(note).has(alert, labels, active_at)
     }
 
     #[test]
