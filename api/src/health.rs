@@ -80,8 +80,16 @@ pub(crate) async fn metrics(State(health): State<Arc<Health>>) -> Result<Text, P
     written(&health.metrics)
 }
 
-/// The same, of a role that has an API.
-pub(crate) async fn metrics_of_api(State(api): State<Arc<Api>>) -> Result<Text, Problem> {
+/// The same, of a gateway.
+pub(crate) async fn metrics_of_gateway(State(api): State<Arc<Api>>) -> Result<Text, Problem> {
+    written(&api.app.metrics)
+}
+
+/// The same, of who reads: what workers there are is in the store, and is left out while that is away.
+pub(crate) async fn metrics_of_reader(State(api): State<Arc<Api>>) -> Result<Text, Problem> {
+    let known = timeout(PATIENCE, api.app.readers.read(|reader| reader.workers())).await;
+    let now = api.app.views.as_of();
+    api.metrics.workers(known.ok().and_then(Result::ok).as_deref(), now);
     written(&api.app.metrics)
 }
 

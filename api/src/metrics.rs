@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use contracts::snapshot::{AlertState, LatencyRow, Window};
+use contracts::workers::{KnownWorker, Presence};
 use contracts::{Micros, State as JobState};
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+};
 use tokio::sync::watch;
 
 use crate::pulled::{MAX_VALUES, OTHER, pull};
@@ -31,6 +34,7 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     durations: HistogramVec,
     types: Mutex<HashSet<String>>,
+    heard: IntGaugeVec,
 }
 
 impl Metrics {
@@ -74,7 +78,11 @@ impl Metrics {
         registry.register(Box::new(overflows.clone()))?;
         let overflow = overflows.with_label_values(&["type"]);
         let types = Mutex::default();
-        Ok(Metrics { lagged, submitted, overflow, accepted, requests, durations, types })
+        let heard = IntGaugeVec::new(
+            Opts::new("observatory_workers_heard", "Workers that tell of themselves, by presence."),
+            &["presence"],
+        )?;
+        Ok(Metrics { lagged, submitted, overflow, accepted, requests, durations, types, heard })
     }
 
     /// What there is where others read.
@@ -86,12 +94,22 @@ impl Metrics {
         stream: &Arc<Stream>,
     ) -> prometheus::Result<()> {
         registry.register(Box::new(self.lagged.clone()))?;
+        registry.register(Box::new(self.heard.clone()))?;
         let stream = Arc::clone(stream);
         let about = [("observatory_sse_clients", "Streams of changes that are open.", &[][..])];
         pull(registry, &about, move |told| {
             told.set("observatory_sse_clients", stream.clients() as f64);
         })?;
         views(registry, shown.clone(), Arc::clone(clock))
+    }
+
+    /// What is known of workers at a moment, if anything is.
+    pub(crate) fn workers(&self, known: Option<&[KnownWorker]>, now: Micros) {
+        let Some(known) = known else { return self.heard.reset() };
+        for presence in [Presence::Online, Presence::Silent, Presence::Offline] {
+            let so = known.iter().filter(|worker| worker.presence(now) == presence).count();
+            self.heard.with_label_values(&[presence.as_str()]).set(so as i64);
+        }
     }
 
     /// A valid job has been submitted.

@@ -46,6 +46,7 @@ fn get<H: Handler<T, Arc<Api>>, T: 'static>(path: &'static str, policy: Policy, 
 pub(crate) fn of_gateway() -> Vec<Route> {
     let mut routes = shared();
     routes.push(get("/health", Public, health::health));
+    routes.push(get("/metrics", Read, health::metrics_of_gateway));
     routes
 }
 
@@ -63,7 +64,6 @@ fn shared() -> Vec<Route> {
         route(Method::POST, "/events", Write, submissions::events),
         get("/livez", Public, health::livez),
         get("/readyz", Public, health::readyz_of_api),
-        get("/metrics", Read, health::metrics_of_api),
         get("/openapi.json", Public, docs::openapi),
         get("/docs", Public, docs::page),
         get("/docs.js", Public, docs::script),
@@ -75,6 +75,7 @@ fn shared() -> Vec<Route> {
 fn of_reader() -> Vec<Route> {
     vec![
         get("/health", Public, health::servers),
+        get("/metrics", Read, health::metrics_of_reader),
         get("/", Public, page::page),
         // Its views are told apart by its script.
         get("/ui/{*view}", Public, page::page),

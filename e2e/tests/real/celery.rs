@@ -234,6 +234,7 @@ fn two_brokers_are_watched_at_once_and_what_is_called_alike_is_told_apart() {
         (&workers[0]["worker"], &workers[0]["jobs"]),
         (&json!("eu/w@a"), &json!({"EXECUTING": 1}))
     );
+    assert_eq!(seen.metric("observatory_workers_heard{presence=\"online\"}"), Some(2.0));
     assert!(seen.metric("observatory_celery_acked_total{source=\"us\"}") >= Some(1.0));
 }
 
