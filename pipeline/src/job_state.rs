@@ -213,14 +213,11 @@ impl JobStates {
         news
     }
 
-    /// Notes where a job is begun, if that has changed.
+    /// Notes where a job is begun.
     fn moved(&mut self, job: JobId, before: Option<(Name, i64)>, index: Index) {
         let now = self.table.get(index).summary.begun();
         let [before, now] = [before, now].map(|begun| begun.map(|(worker, _)| worker));
-        if before == now {
-            return;
-        }
-        if let Some(worker) = before {
+        if let Some(worker) = before.filter(|_| before != now) {
             self.ended(job, worker);
         }
         if let Some(worker) = now {
@@ -252,24 +249,34 @@ impl JobStates {
     }
 
     /// What became of the job at `entry`, if its worker has begun it and told nothing more.
-    fn fate(&self, entry: &Entry) -> Option<Fate> {
+    fn fate(&self, entry: &Entry) -> Option<(Name, Fate)> {
         let (worker, at) = entry.summary.begun()?;
-        self.lives.fate(worker, at)
+        Some((worker, self.lives.fate(worker, at)?))
     }
 
     /// Takes in what follows, of a job of Celery, from what is not told: that it was lost, has ended,
     /// or has expired. It is looked at again when it may have.
     fn conclude(&mut self, tick: Tick, index: Index) {
         let entry = self.table.get(index);
-        let fact = match self.fate(entry) {
-            Some(Fate::Unseen) => return self.give_up(tick, index),
-            Some(Fate::Lost(at)) => entry.summary.lost(entry.job, at),
-            None => entry.summary.expired(entry.job, tick),
+        let job = entry.job;
+        let fate = self.fate(entry);
+        let fact = match fate {
+            Some((_, Fate::Lost(at))) => entry.summary.lost(job, at),
+            Some((_, Fate::Unseen)) => None,
+            None => entry.summary.expired(job, tick),
         };
+        let due = entry.summary.expiry();
+        if let Some((worker, fate)) = fate {
+            // Unless more is heard of it, nothing is to be concluded any more.
+            self.ended(job, worker);
+            if fate == Fate::Unseen {
+                self.give_up(tick, index);
+            }
+        }
         if let Some(fact) = fact {
             self.join(tick, index, &fact);
-        } else if let Some(due) = entry.summary.expiry() {
-            self.looks.entry(due.min(tick + LOOK)).or_default().push(entry.job);
+        } else if let Some(due) = due {
+            self.looks.entry(due.min(tick + LOOK)).or_default().push(job);
         }
     }
 

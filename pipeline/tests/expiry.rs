@@ -211,7 +211,12 @@ fn what_a_worker_began_that_has_had_nothing_to_do_for_a_while_has_ended_unseen()
     // What says nothing of its end changes nothing.
     graph.facts(at(34), &[told(2, Kind::Validated, 0)]);
     assert_eq!(graph.state(), State::Abandoned);
-    graph.facts(at(35), &[told(3, Kind::Completed, 2)]);
+    // Delivered once more, it runs again, and may be lost.
+    graph.facts(at(36), &[begun(3, 35)]);
+    assert_eq!(graph.state(), State::Executing);
+    graph.tick(at(40), vec![says(40, true)]);
+    assert_eq!(graph.state(), State::Failed);
+    graph.facts(at(41), &[told(4, Kind::Completed, 39)]);
     assert_eq!(graph.state(), State::Completed);
 }
 
