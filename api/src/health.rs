@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
-use contracts::{EventId, view};
+use contracts::{EventId, Micros, view};
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -88,8 +88,10 @@ pub(crate) async fn metrics_of_gateway(State(api): State<Arc<Api>>) -> Result<Te
 /// The same, of who reads: what workers there are is in the store, and is left out while that is away.
 pub(crate) async fn metrics_of_reader(State(api): State<Arc<Api>>) -> Result<Text, Problem> {
     let known = timeout(PATIENCE, api.app.readers.read(|reader| reader.workers())).await;
+    // Before there is a view there is no moment to judge them at.
     let now = api.app.views.as_of();
-    api.metrics.workers(known.ok().and_then(Result::ok).as_deref(), now);
+    let known = known.ok().and_then(Result::ok).filter(|_| now > Micros(0));
+    api.metrics.workers(known.as_deref(), now);
     written(&api.app.metrics)
 }
 

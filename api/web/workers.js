@@ -52,7 +52,9 @@ function table({ items, asOf }) {
 export function workers(place) {
   let timer = 0;
   let ended = false;
-  let read_once = false;
+  // How often they were asked for, so that only the last answer is drawn; and what was found last.
+  let asked = 0;
+  let last = null;
 
   function choice(presences) {
     const wanted = here().params.get("presence") ?? "";
@@ -62,10 +64,11 @@ export function workers(place) {
       Object.entries(PRESENCES).filter(([name]) => presences[name] || name === wanted).map(([name, [, , word]]) => button(name, word, presences[name] ?? 0)));
   }
 
-  function draw(found) {
+  function draw(found, trouble) {
     const { total, items, presences, asOf } = found;
     const none = Object.keys(presences).length === 0;
     show(place, el("div", { class: "heading" }, el("h1", {}, "Workers"), !none && choice(presences)),
+      trouble && el("p", { class: "notice" }, `They can not be read: ${trouble}. These are the last that were, as of `, time(asOf), ". Trying again."),
       none && el("section", { class: "card" }, el("p", { class: "nothing large" }, "No worker has been heard of."),
         el("p", {}, "Workers of Celery are, if they run with ", el("code", {}, "-E"), " and their broker is watched with ", el("code", {}, "--celery"), "; others as soon as an event of a job names them.")),
       !none && items.length === 0 && el("p", { class: "nothing" }, "None is so."),
@@ -77,14 +80,16 @@ export function workers(place) {
     clearTimeout(timer);
     if (ended || live.paused || document.hidden) return;
     const presence = here().params.get("presence") ?? "";
+    const mine = ++asked;
     try {
       const found = await read(`/api/v1/workers?limit=500${presence && `&presence=${encodeURIComponent(presence)}`}`);
-      if (ended) return;
-      read_once = true;
+      if (ended || mine !== asked) return;
+      last = found;
       draw(found);
     } catch (error) {
-      if (ended) return;
-      if (!read_once) show(place, el("h1", {}, "Workers"), el("p", { class: "notice" }, `They can not be read: ${error.message}. Trying again.`));
+      if (ended || mine !== asked) return;
+      if (last) draw(last, error.message);
+      else show(place, el("h1", {}, "Workers"), el("p", { class: "notice" }, `They can not be read: ${error.message}. Trying again.`));
     }
     timer = setTimeout(refresh, AGAIN_MS);
   }

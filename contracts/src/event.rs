@@ -92,7 +92,8 @@ pub enum State {
     Completed,
     Failed,
     Cancelled,
-    /// Nothing was heard of it for longer than `abandon_after`; any later fact ends this.
+    /// Nobody has told how it ended: nothing was heard of it for longer than `abandon_after`, or its
+    /// worker says that it has nothing to do. Any later fact ends this.
     Abandoned,
 }
 
@@ -108,7 +109,7 @@ wire_names!(State, "job state", {
 });
 
 impl State {
-    /// The state of a job that nothing was heard of for too long.
+    /// The state of a job that nobody has told the end of.
     pub const ABANDONED: State = State::Abandoned;
 
     /// Whether a job in it has finished. An abandoned job has not: nobody saw its end.

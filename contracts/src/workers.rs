@@ -72,10 +72,10 @@ impl KnownWorker {
         KnownWorker { last, heard_at, online_at }
     }
 
-    /// Takes in what else is known of the same worker; the order does not matter.
+    /// Takes in what else is known of the same worker; the order does not matter but for what it said
+    /// at one instant, of which the last to come counts.
     pub fn join(&mut self, other: KnownWorker) {
-        let standing = |known: &KnownWorker| (known.last.at, known.last.beat);
-        if standing(&other) > standing(self) {
+        if other.last.at >= self.last.at {
             self.last = other.last;
         }
         self.heard_at = self.heard_at.max(other.heard_at);
@@ -176,8 +176,8 @@ mod tests {
         let heard = [
             known(Beat::Online, 5),
             known(Beat::Heartbeat, 7),
-            known(Beat::Heartbeat, 7),
-            known(Beat::Offline, 7),
+            known(Beat::Heartbeat, 8),
+            known(Beat::Offline, 9),
         ];
         let all = |heard: Vec<KnownWorker>| {
             heard
@@ -188,7 +188,7 @@ mod tests {
                 })
                 .map(|known| (known.last.beat, known.last.at, known.heard_at, known.online_at))
         };
-        let expected = Some((Beat::Offline, Micros(7), Micros(7), Some(Micros(5))));
+        let expected = Some((Beat::Offline, Micros(9), Micros(9), Some(Micros(5))));
         let mut turned = heard.to_vec();
         for _ in 0..heard.len() {
             turned.rotate_left(1);

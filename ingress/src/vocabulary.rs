@@ -56,6 +56,14 @@ impl Vocabulary {
         }
     }
 
+    /// What the broker is called where it comes from, if it is one of several.
+    pub(crate) fn source(&self) -> &str {
+        match self {
+            Vocabulary::Celery(of) => &of.source,
+            Vocabulary::Native(_) | Vocabulary::CloudEvents(_) => "",
+        }
+    }
+
     /// Bytes of a line of a recorded stream.
     pub(crate) fn longest_line(&self) -> usize {
         match self {

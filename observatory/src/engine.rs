@@ -308,7 +308,10 @@ impl Engine {
             }
         }
         for heartbeat in self.heartbeats.drain(..) {
-            inputs.extend(Sign::of(&heartbeat).map(Input::Sign));
+            // Of a clock that is ahead nothing is concluded: what begins now would be before that.
+            let ahead = i64::try_from(tick + SECOND).unwrap_or(i64::MAX);
+            let sign = Sign::of(&heartbeat).filter(|sign| sign.at <= ahead);
+            inputs.extend(sign.map(Input::Sign));
             let known = KnownWorker::of(heartbeat, Micros(i64::try_from(tick).unwrap_or(i64::MAX)));
             match tells {
                 true => asides.push(Aside::Worker(Box::new(known))),

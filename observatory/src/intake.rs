@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use contracts::Micros;
 use futures_util::future::{join_all, select_all};
 use ingress::amqp;
@@ -35,7 +35,7 @@ pub(crate) struct Celery {
         value_name = "NAME=URL",
         value_delimiter = ','
     )]
-    celery_source: Vec<Source>,
+    celery_source: Vec<String>,
     /// What to keep of its tasks, of `args`, `kwargs` and `result`; by default nothing.
     #[arg(long, env = "OBSERVATORY_CELERY_KEEP", value_name = "FIELDS", value_delimiter = ',')]
     celery_keep: Vec<String>,
@@ -55,13 +55,15 @@ impl FromStr for Source {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Source> {
+        // Nothing of it is repeated that may be part of a password.
         let form = "give it as NAME=URL, like eu=amqp://USER:PASSWORD@HOST:5672/VHOST";
-        let Some((name, url)) = text.split_once('=') else { bail!("no name: {form}") };
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if !(1..=32).contains(&name.len()) || !name.chars().all(plain) {
-            bail!("{name:?} is no name: 1 to 32 letters, digits, `-`, `_` and `.`; {form}");
-        }
-        // The address may have a password in it.
+        let Some((name, url)) = text
+            .split_once('=')
+            .filter(|(name, _)| (1..=32).contains(&name.len()) && name.chars().all(plain))
+        else {
+            bail!("it needs a name of 1 to 32 letters, digits, `-`, `_` and `.`: {form}");
+        };
         let broker = url.parse().map_err(|error| anyhow!("of {name}: {error}; {form}"))?;
         Ok(Source { name: name.to_owned(), broker })
     }
@@ -84,11 +86,21 @@ impl Celery {
             }
             _ => {}
         }
-        for Source { name, broker } in &self.celery_source {
-            if applications.iter().any(|(_, known): &(_, Application)| known.source == *name) {
-                bail!("--celery-source names {name} twice: each needs a name of its own");
+        for text in &self.celery_source {
+            let Source { name, broker } = text.parse().context("--celery-source")?;
+            let same = |other: &amqp::Url| {
+                other.address() == broker.address() && other.vhost() == broker.vhost()
+            };
+            for (other, application) in &applications {
+                if application.source == name {
+                    bail!("--celery-source names {name} twice: each needs a name of its own");
+                }
+                // Each would get a part of the events.
+                if same(other) {
+                    bail!("--celery-source {name} is a broker and vhost that is watched already");
+                }
             }
-            applications.push((broker.clone(), of(name)));
+            applications.push((broker, of(&name)));
         }
         if applications.is_empty()
             && !(self.celery_keep.is_empty() && self.celery_redact.is_empty())
@@ -102,7 +114,8 @@ impl Celery {
 /// The queues that are consumed.
 pub(crate) struct Intake(Vec<Events>);
 
-/// Starts to consume. While there is no broker, and until what waited there is in, no alert changes.
+/// Starts to consume. While there is no broker, and until what waited there is in, no alert changes;
+/// brokers that are watched beside it do not count.
 pub(crate) fn start(
     broker: amqp::Url,
     prefetch: Option<NonZeroU16>,
@@ -134,18 +147,22 @@ pub(crate) fn start(
     };
     let own = consume(Config::new(broker, name), Vocabulary::Native(mapping));
     metrics::consumer(&metrics.registry, Arc::clone(own.status()))?;
+    let (mut watched, mut followed) = (Vec::new(), vec![own.current()]);
     let mut events = vec![own];
-    let mut watched = Vec::new();
     for (broker, application) in celery {
         let source = application.source.clone();
         let celery = consume(Config::celery(broker, name), Vocabulary::Celery(application));
+        // One broker of several that is away is a matter of its jobs, and not of all alerts.
+        if source.is_empty() {
+            followed.push(celery.current());
+        }
         watched.push((source, Arc::clone(celery.status())));
         events.push(celery);
     }
     if !watched.is_empty() {
         metrics::celery_consumers(&metrics.registry, watched)?;
     }
-    tokio::spawn(follow(events.iter().map(Events::current).collect(), inbox.clone()));
+    tokio::spawn(follow(followed, inbox.clone()));
     Ok(Intake(events))
 }
 

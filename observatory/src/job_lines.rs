@@ -170,7 +170,8 @@ fn view(job: JobId, silence: &Silence, bodies: &[Vec<u8>]) -> Option<JobView> {
         let both = events.iter().zip(&facts).filter(|(event, _)| wanted(event));
         both.max_by_key(|(event, fact)| (Standing::of(fact), event.body)).map(|(event, _)| event)
     };
-    let row = Row::of(job, &summary, fate == Some(Fate::Unseen));
+    let unseen = fate == Some(Fate::Unseen) && !summary.state().terminal();
+    let row = Row::of(job, &summary, unseen);
     let known = |time: i64| (time != UNKNOWN).then_some(Micros(time));
     let text = |name: pipeline::name::Name| name.some().map(|text| text.to_string());
     let mut view = JobView {

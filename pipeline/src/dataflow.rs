@@ -198,8 +198,10 @@ impl Graph {
             });
             let peers = self.peers;
             let others = signs.flat_map(|sign| (1..peers).map(move |to| Sign { to, ..sign }));
-            self.unsent.extend(others.map(Input::Sign));
+            let others: Vec<Input> = others.map(Input::Sign).collect();
+            // A sign is heard behind the facts that it came with.
             self.unsent.append(&mut inputs);
+            self.unsent.extend(others);
         }
     }
 

@@ -13,7 +13,8 @@
 //! # Invariants
 //!
 //! 1. At every tick a job has at most one change, from the row it had before the tick.
-//! 2. The rows after a tick depend on the *set* of facts up to it (retention aside).
+//! 2. The rows after a tick depend on the *set* of facts up to it (retention and signs of workers
+//!    aside).
 //! 3. A fact about a job that is not here, and may have been retired, never makes a row by itself:
 //!    it leaves on `lookups`, to come back at a later tick with what the store knows. If the job
 //!    was here in between and has been retired again, the store knows more by now: the fact leaves
@@ -29,7 +30,9 @@
 //!
 //! # Cost
 //!
-//! O(1) per fact; memory is that of [`crate::job_table`] and 16 to 32 bytes per job in the wheel.
+//! O(1) per fact; a sign of a worker costs what that has begun and not ended. Memory is that of
+//! [`crate::job_table`] and 16 to 32 bytes per job in the wheel; of Celery's jobs, some 60 more for one
+//! that waits and may expire, and some 40 for one that is begun.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -111,6 +114,8 @@ struct JobStates {
     /// Jobs of Celery to be looked at, by when: to the µs, so that what has expired at a tick does not
     /// depend on when it was told.
     looks: BTreeMap<Tick, Vec<JobId>>,
+    /// When each of them is looked at next.
+    looking: HashMap<JobId, Tick>,
     /// What was heard of the workers of Celery.
     lives: Lives,
     /// The jobs of Celery that each worker has begun and not ended, as far as is reported.
@@ -133,6 +138,7 @@ impl JobStates {
             table: JobTable::new(),
             wheel: Wheel::default(),
             looks: BTreeMap::new(),
+            looking: HashMap::new(),
             lives: Lives::default(),
             begun: HashMap::new(),
             touched: Vec::new(),
@@ -260,6 +266,13 @@ impl JobStates {
         let entry = self.table.get(index);
         let job = entry.job;
         let fate = self.fate(entry);
+        let given_up = |retention: Retention| entry.tick + retention.abandon_after;
+        let unseen = entry.abandoned_at != 0
+            && self.retention.map(given_up).is_none_or(|given_up| entry.abandoned_at < given_up);
+        if unseen && matches!(fate, Some((_, Fate::Lost(_)))) {
+            // It had ended before, by a sign that came before a restart.
+            return;
+        }
         let fact = match fate {
             Some((_, Fate::Lost(at))) => entry.summary.lost(job, at),
             Some((_, Fate::Unseen)) => None,
@@ -276,7 +289,16 @@ impl JobStates {
         if let Some(fact) = fact {
             self.join(tick, index, &fact);
         } else if let Some(due) = due {
-            self.looks.entry(due.min(tick + LOOK)).or_default().push(job);
+            self.look(job, due.min(tick + LOOK));
+        }
+    }
+
+    /// Has a job looked at by `due`.
+    fn look(&mut self, job: JobId, due: Tick) {
+        let next = self.looking.entry(job).or_insert(Tick::MAX);
+        if due < *next {
+            *next = due;
+            self.looks.entry(due).or_default().push(job);
         }
     }
 
@@ -353,7 +375,7 @@ impl JobStates {
             entry.recalled = true;
             if entry.summary.is_untold() {
                 self.moved(record.job, before, index);
-                self.looks.entry(tick + 1).or_default().push(record.job);
+                self.look(record.job, tick + 1);
             }
             return;
         }
@@ -371,7 +393,7 @@ impl JobStates {
             let entry = self.table.get(index);
             if entry.summary.expiry().is_some() || self.fate(entry).is_some() {
                 // Not while it is read: what that tick seals is not written.
-                self.looks.entry(tick + 1).or_default().push(record.job);
+                self.look(record.job, tick + 1);
             }
         }
         let entry = self.table.get_mut(index);
@@ -405,7 +427,13 @@ impl JobStates {
     /// Looks at the jobs due at `tick`: gives up, retires, or enters them again.
     fn fire(&mut self, tick: Tick) {
         while let Some(look) = self.looks.first_entry().filter(|due| *due.key() <= tick) {
+            let due = *look.key();
             for job in look.remove() {
+                // It may have been looked at sooner.
+                if self.looking.get(&job) != Some(&due) {
+                    continue;
+                }
+                self.looking.remove(&job);
                 if let Some(index) = self.find(job) {
                     self.conclude(tick, index);
                 }

@@ -16,8 +16,11 @@
 //! # Invariants
 //!
 //! 1. What is known depends on the set of signs, as long as they come about in the order of their
-//!    times, as those of one worker do; [`Signs`] brings others into it.
-//! 2. The size is bounded: the latest [`KEPT`] lives of a worker.
+//!    times, as those of one worker do; [`Signs`] brings others into it. Where several processes take
+//!    in a backlog side by side, a life may begin before the last sign of the former is heard: what had
+//!    ended unseen in that is taken for lost.
+//! 2. The size is bounded: the latest [`KEPT`] lives of a worker, and workers that were heard of within
+//!    [`FORGOTTEN`]. Who has collected all signs keeps all lives ([`Lives::of`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,13 +34,20 @@ use crate::name::Name;
 /// Lives of a worker that are told apart: what an earlier one had begun is lost long since.
 const KEPT: usize = 16;
 
+/// Workers of which none is forgotten.
+const MANY: usize = 1_024;
+
 /// What a worker has not told within so many µs of having nothing to do, it does not tell any more:
 /// it sends what it has to tell every second or so.
 const SETTLED: i64 = 10_000_000;
 
 /// Of many signs that a worker had nothing to do the last in so many µs is enough for who collects
-/// them: a life takes longer.
-const SLOT: i64 = 10_000_000;
+/// them. The first heartbeat of a life comes an interval after it began, which is two seconds unless
+/// somebody has made it shorter: so there are never two lives in a slot.
+const SLOT: i64 = 2_000_000;
+
+/// A worker that was not heard of for so many µs is not known any more.
+const FORGOTTEN: i64 = 7 * 24 * 3_600_000_000;
 
 /// A sign of life of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +83,8 @@ struct Worker {
     settled: i64,
     /// The one that is settled next.
     candidate: i64,
+    /// The last sign.
+    heard: i64,
 }
 
 /// What became of a job that its worker has begun and told nothing more of.
@@ -85,13 +97,23 @@ pub enum Fate {
 }
 
 /// What was heard of workers.
-#[derive(Debug, Default)]
-pub struct Lives(HashMap<Name, Worker>);
+#[derive(Debug)]
+pub struct Lives {
+    workers: HashMap<Name, Worker>,
+    /// Lives of each that are kept.
+    kept: usize,
+}
+
+impl Default for Lives {
+    fn default() -> Lives {
+        Lives { workers: HashMap::new(), kept: KEPT }
+    }
+}
 
 impl Lives {
-    /// What these signs come to, which are in their order.
+    /// What these signs come to, which are in their order: all of it.
     pub fn of(signs: &[Sign]) -> Lives {
-        let mut lives = Lives::default();
+        let mut lives = Lives { kept: usize::MAX, ..Lives::default() };
         for sign in signs {
             lives.hear(sign);
         }
@@ -100,9 +122,21 @@ impl Lives {
 
     /// Takes in a sign; whether what the worker has begun may have come to an end by it.
     pub fn hear(&mut self, sign: &Sign) -> bool {
-        let nothing =
-            || Worker { lives: Vec::new(), idle: i64::MIN, settled: i64::MIN, candidate: i64::MIN };
-        let worker = self.0.entry(sign.worker).or_insert_with(nothing);
+        let nothing = || Worker {
+            lives: Vec::new(),
+            idle: i64::MIN,
+            settled: i64::MIN,
+            candidate: i64::MIN,
+            heard: i64::MIN,
+        };
+        // Now and then, so that it costs nothing: names of workers may be new with each start.
+        let known = self.workers.len();
+        if known >= MANY && known.is_power_of_two() && !self.workers.contains_key(&sign.worker) {
+            let forgotten = sign.at.saturating_sub(FORGOTTEN);
+            self.workers.retain(|_, worker| worker.heard >= forgotten);
+        }
+        let worker = self.workers.entry(sign.worker).or_insert_with(nothing);
+        worker.heard = worker.heard.max(sign.at);
         if !sign.fresh {
             worker.idle = worker.idle.max(sign.at);
             // One that comes after the life that followed.
@@ -120,16 +154,18 @@ impl Lives {
         let Err(place) = worker.lives.binary_search_by_key(&sign.at, |(began, _)| *began) else {
             return false;
         };
-        let idle = if worker.idle < sign.at { worker.idle } else { i64::MIN };
+        // The last before it; others may have come since.
+        let idles = [worker.idle, worker.candidate, worker.settled].into_iter();
+        let idle = idles.filter(|idle| *idle < sign.at).max().unwrap_or(i64::MIN);
         worker.lives.insert(place, (sign.at, idle));
-        let beyond = worker.lives.len().saturating_sub(KEPT);
+        let beyond = worker.lives.len().saturating_sub(self.kept);
         worker.lives.drain(..beyond);
         true
     }
 
     /// What became of what `worker` began at `at`, if nothing more is told of it.
     pub fn fate(&self, worker: Name, at: i64) -> Option<Fate> {
-        let Worker { lives, settled, .. } = self.0.get(&worker)?;
+        let Worker { lives, settled, .. } = self.workers.get(&worker)?;
         match lives.get(lives.partition_point(|(began, _)| *began <= at)) {
             Some((began, idle)) if *idle < at => Some(Fate::Lost(*began)),
             Some(_) => Some(Fate::Unseen),
@@ -201,6 +237,25 @@ mod tests {
     }
 
     #[test]
+    fn a_life_that_is_heard_of_after_the_first_sign_of_it_ends_the_former_all_the_same() {
+        let lives = Lives::of(&of(&[(12, false), (17, false), (15, true)]));
+        assert_eq!(
+            fates(&lives, [10, 13, 16, 17, 18, 19])[..2],
+            [UNSEEN, Some(Fate::Lost(15_000_000))]
+        );
+    }
+
+    #[test]
+    fn workers_that_come_and_go_are_forgotten_after_a_week() {
+        let mut lives = Lives::default();
+        for n in 0..3_000 {
+            let worker = Name::new(&format!("pod-{n}"));
+            lives.hear(&Sign { worker, at: n * 3_600_000_000, fresh: true, to: 0 });
+        }
+        assert!(lives.workers.len() <= 2 * MANY, "{}", lives.workers.len());
+    }
+
+    #[test]
     fn a_worker_that_has_long_had_nothing_to_do_has_ended_what_it_began() {
         let at = [1, 5, 6, 15, 16, 17];
         let lives = Lives::of(&of(&[(6, false), (15, false)]));
@@ -213,11 +268,12 @@ mod tests {
 
     #[test]
     fn signs_that_were_collected_come_to_the_same_in_any_order() {
-        let at = [5, 20, 36, 59, 61, 80];
+        let at = [5, 20, 36, 59, 61, 91];
         let mut signs = of(&[(10, true), (12, false), (35, false), (60, true), (70, false)]);
-        signs.extend(of(&[(81, false)]));
+        // In one slot of ten seconds there may be two lives.
+        signs.extend(of(&[(81, false), (92, false), (95, true), (97, false)]));
         let lost = Some(Fate::Lost(60_000_000));
-        let expected = [LOST_10, UNSEEN, lost, lost, UNSEEN, None];
+        let expected = [LOST_10, UNSEEN, lost, lost, UNSEEN, UNSEEN];
         assert_eq!(fates(&Lives::of(&signs), at), expected);
         for turned in 0..signs.len() {
             signs.rotate_left(1);
@@ -235,7 +291,7 @@ mod tests {
             assert!(lives.hear(&sign(life * 10, true)));
             assert!(!lives.hear(&sign(life * 10, true)), "told twice");
         }
-        assert_eq!(lives.0[&Name::new("w1@a")].lives.len(), KEPT);
+        assert_eq!(lives.workers[&Name::new("w1@a")].lives.len(), KEPT);
         let fate = lives.fate(Name::new("w1@a"), 9_985);
         assert_eq!(fate, Some(Fate::Lost(9_990)));
     }

@@ -221,6 +221,34 @@ fn what_a_worker_began_that_has_had_nothing_to_do_for_a_while_has_ended_unseen()
 }
 
 #[test]
+fn what_had_ended_unseen_before_a_restart_is_not_lost_after_it() {
+    let mut graph = Graph::new();
+    graph.facts(at(0), &[begun(1, 1)]);
+    let records = graph.tick(at(13), vec![says(3, false), says(13, false)]);
+    assert_eq!(graph.state(), State::Abandoned);
+    let stored = pipeline::fact::Record {
+        job: begun(1, 1).job,
+        summary: records[0].0.clone(),
+        tick: at(0),
+        abandoned_at: Some(at(13)),
+        retired_at: None,
+    };
+    let mut graph = Graph::new();
+    graph.tick(at(60), vec![Input::Stored(Box::new(stored.clone()))]);
+    graph.tick(at(70), vec![says(70, true)]);
+    assert_eq!(graph.state(), State::Abandoned);
+    // One that was still running then is lost.
+    let mut graph = Graph::new();
+    graph.tick(
+        at(60),
+        vec![Input::Stored(Box::new(pipeline::fact::Record { abandoned_at: None, ..stored }))],
+    );
+    assert_eq!(graph.state(), State::Executing);
+    graph.tick(at(70), vec![says(70, true)]);
+    assert_eq!(graph.state(), State::Failed);
+}
+
+#[test]
 fn a_task_that_runs_long_is_not_given_up_while_its_worker_is_busy_nor_for_what_was_before() {
     let mut graph = Graph::new();
     graph.tick(at(0), vec![says(-20, false), says(-10, false), says(0, false)]);
@@ -282,14 +310,20 @@ fn two_workers_lose_what_one_does() {
             ..fact(job, job, Kind::Executed, BASE)
         })
     });
-    let inputs: Vec<Input> = std::iter::once(says(5, true)).chain(jobs).collect();
-    let lost = [1, 2].map(|workers| {
+    // Of one that has ended nothing is concluded, though that is told behind its start.
+    let ended = Fact { worker: Name::new("w1@a"), ..fact(1, 99, Kind::Completed, BASE + SECOND) };
+    let ended = Input::Fact(Fact { attempt: UNTOLD, ..ended });
+    let inputs: Vec<Input> = jobs.chain([ended, says(5, true)]).collect();
+    let kept = [1, 2].map(|workers| {
         let mut graph = Graph::of(workers);
-        graph.tick(at(6), inputs.clone());
-        graph.tick(at(7), Vec::new());
-        graph.state()
+        let mut records = graph.tick(at(6), inputs.clone());
+        records.extend(graph.tick(at(7), Vec::new()));
+        records.sort_by_key(|(summary, tick)| (*tick, summary.encode()));
+        records
     });
-    assert_eq!(lost, [State::Failed; 2]);
+    let failed = kept[0].iter().filter(|(summary, _)| summary.state() == State::Failed).count();
+    assert_eq!((kept[0].len(), failed), (39, 38));
+    assert_eq!(kept[0], kept[1]);
 }
 
 proptest! {

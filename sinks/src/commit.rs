@@ -94,6 +94,11 @@ impl Commit {
         self.events.iter().map(|accepted| accepted.event.fact.at).max().max(self.newest)
     }
 
+    /// When a worker was last heard, µs since the epoch by our clock, if one was.
+    pub(crate) fn last_heard(&self) -> Option<i64> {
+        self.workers.values().map(|known| known.heard_at.0).max()
+    }
+
     /// Takes in what a worker said of itself.
     pub fn hear(&mut self, known: KnownWorker) {
         match self.workers.get_mut(&known.last.worker) {

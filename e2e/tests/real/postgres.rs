@@ -1,13 +1,15 @@
 //! The authority on a real PostgreSQL: as good as the embedded store, alone in writing, and exact
 //! whatever happens to the server and on the way to it.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use contracts::{JobId, Micros};
+use contracts::workers::{Beat, KnownWorker};
+use contracts::{Heartbeat, JobId, Micros};
 use e2e::Servers;
 use pipeline::Tick;
 use sinks::commit::Commit;
@@ -139,6 +141,60 @@ fn the_same_commits_give_the_same_answers_as_in_the_embedded_store() {
             assert!(number(&url, sql) > 0, "{sql}, seed {seed}");
         }
     }
+}
+
+#[test]
+fn what_workers_say_is_kept_as_it_joins_in_either_store() {
+    const DAY: i64 = 24 * 3_600_000_000;
+    /// 2026-11-21T00:00:00Z.
+    const BASE: i64 = 1_795_219_200_000_000;
+    let heartbeat = |worker: &str, beat, at| Heartbeat {
+        worker: worker.to_owned(),
+        beat,
+        at: Micros(BASE + at),
+        process: None,
+        every: Some(2.0),
+        active: Some(1),
+        processed: None,
+        load: Vec::new(),
+        software: None,
+        version: None,
+        system: None,
+    };
+    let known = |worker, beat, at, heard| {
+        KnownWorker::of(heartbeat(worker, beat, at), Micros(BASE + heard))
+    };
+    // By day of arrival; what comes late does not replace what was said later.
+    let days = [
+        vec![known("a", Beat::Online, 5, DAY), known("b", Beat::Heartbeat, 9, DAY)],
+        vec![known("a", Beat::Heartbeat, 7, 2 * DAY), known("c", Beat::Online, 1, 2 * DAY)],
+        vec![known("a", Beat::Offline, 6, 3 * DAY), known("c", Beat::Offline, 2, 3 * DAY)],
+        vec![known("c", Beat::Heartbeat, 2, 4 * DAY)],
+        vec![known("c", Beat::Heartbeat, 3, 9 * DAY)],
+    ];
+    let url = Servers::shared().database();
+    let (mut writer, mut embedded) = (writer(&url), Embedded::new());
+    let mut joined = BTreeMap::<String, KnownWorker>::new();
+    for (day, heard) in (1..).zip(days) {
+        let mut commit = Commit::default();
+        commit.sealed.upper = BASE as Tick + day * DAY as Tick;
+        for known in heard {
+            match joined.get_mut(&known.last.worker) {
+                Some(worker) => worker.join(known.clone()),
+                None => drop(joined.insert(known.last.worker.clone(), known.clone())),
+            }
+            commit.hear(known);
+        }
+        writer.commit(&commit).unwrap();
+        embedded.store.commit(&commit).unwrap();
+        // Nobody remembers whoever was not heard of for a week.
+        let last = commit.workers.values().map(|known| known.heard_at.0).max().unwrap();
+        joined.retain(|_, known| known.heard_at.0 >= last - 7 * DAY);
+        let expected: Vec<_> = joined.values().cloned().collect();
+        assert_eq!(connect(&url).reader().unwrap().workers().unwrap(), expected, "day {day}");
+        assert_eq!(embedded.store.reader().unwrap().workers().unwrap(), expected, "day {day}");
+    }
+    assert_eq!(joined.keys().collect::<Vec<_>>(), ["a", "c"]);
 }
 
 #[test]

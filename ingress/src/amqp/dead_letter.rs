@@ -44,6 +44,8 @@ pub const DETAIL: &str = "x-detail";
 pub const EXCHANGE: &str = "x-exchange";
 /// With which key it was published.
 pub const ROUTING_KEY: &str = "x-routing-key";
+/// Which other broker it came from, as that is called here; absent if it came from this one.
+pub const SOURCE: &str = "x-source";
 
 /// Something that was rejected, on its way to the dead-letter queue.
 #[derive(Debug)]
@@ -61,16 +63,17 @@ impl DeadLetter {
         raw: &Raw,
         body: &[u8],
         rejection: &Rejection,
+        source: &str,
         receipt: Receipt,
         session: Session,
     ) -> DeadLetter {
-        let message = message(raw, body, rejection);
+        let message = message(raw, body, rejection, source);
         DeadLetter { message, reason: rejection.reason, receipt, session }
     }
 }
 
 /// The message that is put aside.
-fn message(raw: &Raw, body: &[u8], rejection: &Rejection) -> Message {
+fn message(raw: &Raw, body: &[u8], rejection: &Rejection, source: &str) -> Message {
     let Rejection { reason, pointer, detail } = rejection;
     let mut detail = match &**pointer {
         "" => detail.clone(),
@@ -85,13 +88,15 @@ fn message(raw: &Raw, body: &[u8], rejection: &Rejection) -> Message {
         (EXCHANGE.into(), raw.exchange.clone()),
         (ROUTING_KEY.into(), raw.routing_key.clone()),
     ];
+    // From another broker than the one where it is put aside.
+    let source = (!source.is_empty()).then(|| (SOURCE.into(), source.to_owned()));
     Message {
         exchange: DEAD_LETTER_EXCHANGE.into(),
         routing_key: reason.as_str().into(),
         body: body.into(),
         message_id: raw.message_id.clone(),
         content_type: raw.content_type.clone(),
-        headers: ours.into_iter().chain(attributes).collect(),
+        headers: ours.into_iter().chain(source).chain(attributes).collect(),
     }
 }
 
@@ -176,7 +181,7 @@ mod tests {
             message_id: Some("m-1".to_owned()),
             ..Raw::default()
         };
-        let message = message(&raw, b"{\"a\":\xFF}", &rejection("/payload/type", "missing"));
+        let message = message(&raw, b"{\"a\":\xFF}", &rejection("/payload/type", "missing"), "");
         assert_eq!((&*message.exchange, &*message.routing_key), ("jobs.dlx", "schema"));
         assert_eq!(&*message.body, b"{\"a\":\xFF}");
         assert_eq!(message.message_id.as_deref(), Some("m-1"));
@@ -188,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_detail_is_cut_between_characters() {
-        let message = message(&Raw::default(), b"", &rejection("/a", &"é".repeat(300)));
+        let message = message(&Raw::default(), b"", &rejection("/a", &"é".repeat(300)), "");
         let detail = header(&message, "x-detail");
         assert!(detail.len() <= 512 && detail.len() > 508, "{}", detail.len());
         assert!(detail.ends_with('é'));

@@ -107,7 +107,14 @@ fn take(
             }
             Element::Bad(body, rejection) => {
                 let session = session.clone();
-                dead_letters.send(DeadLetter::new(raw, body, &rejection, receipt, session));
+                dead_letters.send(DeadLetter::new(
+                    raw,
+                    body,
+                    &rejection,
+                    vocabulary.source(),
+                    receipt,
+                    session,
+                ));
             }
         }
     }

@@ -29,7 +29,7 @@ struct Done {
     replayed: u64,
     /// Of another reason.
     passed_over: u64,
-    /// Without a place to go back to.
+    /// Without a place to go back to: of another broker, or of nobody.
     homeless: u64,
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if homeless > 0 {
         bail!(
             "{homeless} dead letters have no queue to go to: bind one to their exchange, or \
-            take them out by hand"
+            take them out by hand; those with a header x-source are of that broker"
         );
     }
     Ok(ExitCode::SUCCESS)
@@ -96,6 +96,9 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// The message that it was; none if it does not say where it came from.
 fn message(letter: &Letter) -> Option<Message> {
+    if letter.header(dead_letter::SOURCE).is_some() {
+        return None;
+    }
     let exchange = letter.header(dead_letter::EXCHANGE)?.to_owned();
     let routing_key = letter.header(dead_letter::ROUTING_KEY)?.to_owned();
     // Our own headers are of the dead letter.

@@ -37,6 +37,22 @@ fn a_data_folder_that_is_none_is_told_with_a_way_out() {
 }
 
 #[test]
+fn a_password_in_the_address_of_another_celery_is_not_repeated() {
+    let folder = folder();
+    for source in ["eu=amqp://u:s3cret@h/", "amqp://u:s3=cret@h/%2f", "e u=amqp://u:s3cret@h"] {
+        let args = ["--data-dir", arg(folder.path()), "--rabbitmq-url", "amqp://127.0.0.1:1/%2f"];
+        let complaint = refused(&[&args[..], &["--celery-source", source]].concat());
+        assert!(complaint.contains("--celery-source"), "{complaint}");
+        assert!(!complaint.contains("s3"), "{complaint}");
+    }
+    let same = "amqp://127.0.0.1:1/%2f";
+    let twice = format!("eu={same}");
+    let args = ["--data-dir", arg(folder.path()), "--rabbitmq-url", same, "--celery"];
+    let complaint = refused(&[&args[..], &["--celery-source", &twice]].concat());
+    assert!(complaint.contains("watched already"), "{complaint}");
+}
+
+#[test]
 fn a_database_that_is_none_is_named() {
     let folder = folder();
     let other = file(folder.path(), "observatory.sqlite", "a letter to a friend\n".repeat(500));

@@ -321,7 +321,7 @@ fn greatest<T: PartialOrd>(mine: &mut T, other: T) -> bool {
 }
 
 impl Untold {
-    /// A count and so many latest facts; a count, a flag and so many retries; the claims; then an
+    /// A count and so many latest facts; a count, a flag and so many retries; the claims; then the
     /// inferences; and what was told, if something was.
     pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
         // Seven kinds, 64 retries.

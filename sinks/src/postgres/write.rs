@@ -73,10 +73,8 @@ pub(super) fn plan<'a>(commit: &'a Commit, spill: &'a [SpillRow]) -> Vec<Write<'
 
 /// What is heard now is never old enough to be forgotten, so the two do not touch the same row.
 fn workers<'a>(commit: &'a Commit, writes: &mut Vec<Write<'a>>) {
+    let Some(heard) = commit.last_heard() else { return };
     let workers = commit.workers.values();
-    if workers.len() == 0 {
-        return;
-    }
     let known = |known: fn(&KnownWorker) -> At| workers.clone().map(known);
     let upsert = Write::new(
         "INSERT INTO workers AS known (worker, said_at, heard_at, online_at, heartbeat)
@@ -96,7 +94,7 @@ fn workers<'a>(commit: &'a Commit, writes: &mut Vec<Write<'a>>) {
         .column(workers.clone().map(|known| known.online_at.map(|at| At(at.0))))
         .column(workers.map(|known| serde_json::to_string(&known.last).unwrap_or_default()));
     writes.push(upsert);
-    let forget = bigint(commit.sealed.upper).saturating_sub(WORKER_RETENTION);
+    let forget = heard.saturating_sub(WORKER_RETENTION);
     writes.push(Write::new("DELETE FROM workers WHERE heard_at < $1").with(At(forget)));
 }
 

@@ -58,9 +58,7 @@ pub(super) fn commit(store: &mut Store, commit: &Commit) -> Result<Archived, Err
 }
 
 fn workers(transaction: &Transaction<'_>, commit: &Commit) -> Result<(), Error> {
-    if commit.workers.is_empty() {
-        return Ok(());
-    }
+    let Some(heard) = commit.last_heard() else { return Ok(()) };
     let mut upsert = transaction.prepare_cached(
         "INSERT INTO workers AS known VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT DO UPDATE SET
@@ -78,7 +76,7 @@ fn workers(transaction: &Transaction<'_>, commit: &Commit) -> Result<(), Error> 
             serde_json::to_string(last).unwrap_or_default()
         ])?;
     }
-    let forget = micros(commit.sealed.upper).saturating_sub(WORKER_RETENTION);
+    let forget = heard.saturating_sub(WORKER_RETENTION);
     transaction.prepare_cached("DELETE FROM workers WHERE heard_at < ?1")?.execute([forget])?;
     Ok(())
 }
