@@ -95,19 +95,7 @@ mod tests {
     use super::*;
 
     fn known(worker: &str, beat: Beat, heard_at: i64) -> KnownWorker {
-        let last = Heartbeat {
-            worker: worker.to_owned(),
-            beat,
-            at: Micros(heard_at),
-            process: None,
-            every: None,
-            active: None,
-            processed: None,
-            load: Vec::new(),
-            software: None,
-            version: None,
-            system: None,
-        };
+        let last = Heartbeat::of(worker, beat, Micros(heard_at));
         KnownWorker::of(last, Micros(heard_at))
     }
 

@@ -49,6 +49,25 @@ pub struct Heartbeat {
     pub system: Option<String>,
 }
 
+impl Heartbeat {
+    /// One that says nothing else.
+    pub fn of(worker: &str, beat: Beat, at: Micros) -> Heartbeat {
+        Heartbeat {
+            worker: worker.to_owned(),
+            beat,
+            at,
+            process: None,
+            every: None,
+            active: None,
+            processed: None,
+            load: Vec::new(),
+            software: None,
+            version: None,
+            system: None,
+        }
+    }
+}
+
 /// What is kept of a worker: the last that it said, and when it was heard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KnownWorker {
@@ -147,19 +166,7 @@ mod tests {
     use super::*;
 
     fn known(beat: Beat, at: i64) -> KnownWorker {
-        let last = Heartbeat {
-            worker: "w1@a".to_owned(),
-            beat,
-            at: Micros(at),
-            process: Some(7),
-            every: Some(2.0),
-            active: Some(0),
-            processed: Some(0),
-            load: Vec::new(),
-            software: None,
-            version: None,
-            system: None,
-        };
+        let last = Heartbeat { every: Some(2.0), ..Heartbeat::of("w1@a", beat, Micros(at)) };
         KnownWorker::of(last, Micros(at))
     }
 

@@ -308,10 +308,7 @@ impl Engine {
             }
         }
         for heartbeat in self.heartbeats.drain(..) {
-            // Of a clock that is ahead nothing is concluded: what begins now would be before that.
-            let ahead = i64::try_from(tick + SECOND).unwrap_or(i64::MAX);
-            let sign = Sign::of(&heartbeat).filter(|sign| sign.at <= ahead);
-            inputs.extend(sign.map(Input::Sign));
+            inputs.extend(sign(&heartbeat, tick).map(Input::Sign));
             let known = KnownWorker::of(heartbeat, Micros(i64::try_from(tick).unwrap_or(i64::MAX)));
             match tells {
                 true => asides.push(Aside::Worker(Box::new(known))),
@@ -370,6 +367,13 @@ impl Engine {
     }
 }
 
+/// What is concluded from what a worker says at `tick`. Of a clock that is ahead that is nothing: what
+/// begins now would be taken for begun before.
+fn sign(heartbeat: &Heartbeat, tick: Tick) -> Option<Sign> {
+    let ahead = i64::try_from(tick + SECOND).unwrap_or(i64::MAX);
+    Sign::of(heartbeat).filter(|sign| sign.at <= ahead)
+}
+
 /// What the process that writes is to know of an event beyond its fact, if that is anything.
 fn heard(event: &Submitted, late: bool) -> Option<Heard> {
     let Submitted { fact, body, error, metadata, .. } = event;
@@ -406,4 +410,23 @@ pub(crate) fn clock() -> Micros {
 pub(crate) fn now() -> Tick {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Tick::try_from(since.as_micros()).unwrap_or(Tick::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::workers::Beat;
+
+    use super::*;
+
+    #[test]
+    fn of_a_worker_whose_clock_is_ahead_nothing_is_concluded() {
+        let heartbeat = |at| Heartbeat {
+            processed: Some(0),
+            ..Heartbeat::of("w1@a", Beat::Online, Micros(at))
+        };
+        let now = 60 * SECOND;
+        assert!(sign(&heartbeat(now as i64), now).is_some());
+        assert!(sign(&heartbeat((now + SECOND) as i64), now).is_some());
+        assert!(sign(&heartbeat((now + SECOND) as i64 + 1), now).is_none());
+    }
 }

@@ -12,12 +12,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use contracts::Micros;
 use e2e::{Queue, Servers, Vhost};
-use ingress::amqp::topology::CELERY;
+use ingress::amqp::topology::{CELERY, DEAD_LETTERS};
 use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
 use serde_json::{Value, json};
 
-use crate::program::{Role, World};
+use crate::program::{Ended, Role, World, observatory};
 use crate::support::celery::{Application, Flower};
 use crate::support::{Amqp, dead_letters, runtime, until};
 
@@ -244,6 +244,21 @@ fn two_brokers_are_watched_at_once_and_what_is_called_alike_is_told_apart() {
         (&workers[0]["worker"], &workers[0]["jobs"]),
         (&json!("eu/w@a"), &json!({"EXECUTING": 1}))
     );
+    // What is none of its events waits here, says where it came from, and does not go to another.
+    let amqp = runtime().block_on(Amqp::connect(there.url()));
+    let bad = Recorded { routing_key: "task.multi".to_owned(), body: "{".to_owned() };
+    runtime().block_on(publish(&amqp, &[bad]));
+    until("it is put aside", || (here.queue(DEAD_LETTERS)?.ready == 1).then_some(()));
+    let mut replay = observatory(&["dlq", "replay", "--output", "json"]);
+    replay.env("RABBITMQ_URL", here.url());
+    let replayed = Ended::of(replay);
+    assert_eq!(
+        (replayed.code, &replayed.json()["unroutable"]),
+        (Some(1), &json!(1)),
+        "{replayed:?}"
+    );
+    let letters = runtime().block_on(dead_letters(here.url()));
+    assert_eq!((letters.len(), &*letters[0].2["x-source"]), (1, "us"));
     assert_eq!(seen.metric("observatory_workers_heard{presence=\"online\"}"), Some(2.0));
     assert!(seen.metric("observatory_celery_acked_total{source=\"us\"}") >= Some(1.0));
 }

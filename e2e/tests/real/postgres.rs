@@ -148,19 +148,7 @@ fn what_workers_say_is_kept_as_it_joins_in_either_store() {
     const DAY: i64 = 24 * 3_600_000_000;
     /// 2026-11-21T00:00:00Z.
     const BASE: i64 = 1_795_219_200_000_000;
-    let heartbeat = |worker: &str, beat, at| Heartbeat {
-        worker: worker.to_owned(),
-        beat,
-        at: Micros(BASE + at),
-        process: None,
-        every: Some(2.0),
-        active: Some(1),
-        processed: None,
-        load: Vec::new(),
-        software: None,
-        version: None,
-        system: None,
-    };
+    let heartbeat = |worker, beat, at| Heartbeat::of(worker, beat, Micros(BASE + at));
     let known = |worker, beat, at, heard| {
         KnownWorker::of(heartbeat(worker, beat, at), Micros(BASE + heard))
     };

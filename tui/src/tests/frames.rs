@@ -259,9 +259,6 @@ fn the_dataflow_is_seen_as_it_is_kept() {
 
 fn workers() -> Workers {
     let heartbeat = |worker: &str, beat, active| Heartbeat {
-        worker: worker.to_owned(),
-        beat,
-        at: at("2026-11-21T09:59:59Z"),
         process: Some(4_711),
         every: Some(2.0),
         active: Some(active),
@@ -270,6 +267,7 @@ fn workers() -> Workers {
         software: Some("py-celery".to_owned()),
         version: Some("5.7.0".to_owned()),
         system: Some("Linux".to_owned()),
+        ..Heartbeat::of(worker, beat, at("2026-11-21T09:59:59Z"))
     };
     let view =
         |worker: &str, presence, last: Option<Heartbeat>, jobs: &[(State, u64)]| WorkerView {
