@@ -60,26 +60,23 @@ fn put_together(
     jobs: impl Iterator<Item = (String, JobState, u64)>,
     now: Micros,
 ) -> Vec<WorkerView> {
-    let mut workers = BTreeMap::<String, WorkerView>::new();
-    for known in known {
-        let worker = known.last.worker.clone();
-        let presence = known.presence(now);
+    let unheard = |worker: &String| WorkerView {
+        worker: worker.clone(),
+        presence: Presence::Unheard,
+        heard_at: None,
+        online_at: None,
+        last: None,
+        jobs: BTreeMap::new(),
+    };
+    let heard = known.into_iter().map(|known| {
+        let (name, presence) = (known.last.worker.clone(), known.presence(now));
         let KnownWorker { last, heard_at, online_at } = known;
         let (heard_at, last) = (Some(heard_at), Some(last));
-        let jobs = BTreeMap::new();
-        let view = WorkerView { worker: worker.clone(), presence, heard_at, online_at, last, jobs };
-        workers.insert(worker, view);
-    }
+        (name.clone(), WorkerView { presence, heard_at, online_at, last, ..unheard(&name) })
+    });
+    let mut workers: BTreeMap<String, WorkerView> = heard.collect();
     for (worker, state, n) in jobs.filter(|(worker, _, _)| !worker.is_empty()) {
-        let unheard = || WorkerView {
-            worker: worker.clone(),
-            presence: Presence::Unheard,
-            heard_at: None,
-            online_at: None,
-            last: None,
-            jobs: BTreeMap::new(),
-        };
-        let view = workers.entry(worker.clone()).or_insert_with(unheard);
+        let view = workers.entry(worker).or_insert_with_key(unheard);
         *view.jobs.entry(state).or_default() += n;
     }
     let mut workers: Vec<WorkerView> = workers.into_values().collect();

@@ -15,6 +15,8 @@ mod flake;
 mod install;
 #[path = "deploy/kind.rs"]
 mod kind;
+#[path = "deploy/machine.rs"]
+mod machine;
 #[path = "deploy/manifests.rs"]
 mod manifests;
 #[path = "deploy/network.rs"]

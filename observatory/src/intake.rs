@@ -1,7 +1,6 @@
 //! Events from RabbitMQ, into the engine: our own, and if asked for those of a Celery application.
 
 use std::num::NonZeroU16;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -44,29 +43,18 @@ pub(crate) struct Celery {
     celery_redact: Vec<String>,
 }
 
-/// A broker where a Celery application is, and what that is called here.
-#[derive(Clone, Debug)]
-pub(crate) struct Source {
-    name: String,
-    broker: amqp::Url,
-}
-
-impl FromStr for Source {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> anyhow::Result<Source> {
-        // Nothing of it is repeated that may be part of a password.
-        let form = "give it as NAME=URL, like eu=amqp://USER:PASSWORD@HOST:5672/VHOST";
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        let Some((name, url)) = text
-            .split_once('=')
-            .filter(|(name, _)| (1..=32).contains(&name.len()) && name.chars().all(plain))
-        else {
-            bail!("it needs a name of 1 to 32 letters, digits, `-`, `_` and `.`: {form}");
-        };
-        let broker = url.parse().map_err(|error| anyhow!("of {name}: {error}; {form}"))?;
-        Ok(Source { name: name.to_owned(), broker })
-    }
+/// The name of a source and the broker where it is; nothing is repeated that may be part of a password.
+fn source(text: &str) -> anyhow::Result<(&str, amqp::Url)> {
+    let form = "give it as NAME=URL, like eu=amqp://USER:PASSWORD@HOST:5672/VHOST";
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let Some((name, url)) = text
+        .split_once('=')
+        .filter(|(name, _)| (1..=32).contains(&name.len()) && name.chars().all(plain))
+    else {
+        bail!("it needs a name of 1 to 32 letters, digits, `-`, `_` and `.`: {form}");
+    };
+    let broker = url.parse().map_err(|error| anyhow!("of {name}: {error}; {form}"))?;
+    Ok((name, broker))
 }
 
 impl Celery {
@@ -87,7 +75,7 @@ impl Celery {
             _ => {}
         }
         for text in &self.celery_source {
-            let Source { name, broker } = text.parse().context("--celery-source")?;
+            let (name, broker) = source(text).context("--celery-source")?;
             let same = |other: &amqp::Url| {
                 other.address() == broker.address() && other.vhost() == broker.vhost()
             };
@@ -100,7 +88,7 @@ impl Celery {
                     bail!("--celery-source {name} is a broker and vhost that is watched already");
                 }
             }
-            applications.push((broker, of(&name)));
+            applications.push((broker, of(name)));
         }
         if applications.is_empty()
             && !(self.celery_keep.is_empty() && self.celery_redact.is_empty())

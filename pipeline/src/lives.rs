@@ -46,8 +46,8 @@ const SETTLED: i64 = 10_000_000;
 /// somebody has made it shorter: so there are never two lives in a slot.
 const SLOT: i64 = 2_000_000;
 
-/// A worker that was not heard of for so many µs is not known any more.
-const FORGOTTEN: i64 = 7 * 24 * 3_600_000_000;
+/// A worker that was not heard of for so many µs is forgotten, here and by stores; its jobs are not.
+pub const FORGOTTEN: i64 = 7 * 24 * 3_600_000_000;
 
 /// A sign of life of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -135,9 +135,6 @@ pub trait Reader: Send {
     fn notify(&mut self, told: &[(Episode, Notified)]) -> Result<(), Error>;
 }
 
-/// A worker that has not been heard of for longer, in µs, is forgotten; its jobs are not.
-pub(crate) const WORKER_RETENTION: i64 = 7 * 24 * 3_600_000_000;
-
 /// Alerts of others that are kept.
 pub const MOST_RECEIVED: usize = 1_000;
 

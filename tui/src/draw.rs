@@ -131,10 +131,8 @@ fn draw_tabs(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
             _ => view.title(),
         };
         let here = app.view() == view || view == View::Jobs && app.view() == View::Job;
-        let mut tab = vec![
-            app.look
-                .span(&format!("{} ", if view == View::Workers { 0 } else { i + 1 }), Tone::Fine),
-        ];
+        let digit = if view == View::Workers { 0 } else { i + 1 };
+        let mut tab = vec![app.look.span(&format!("{digit} "), Tone::Fine)];
         let name = app.look.span(name, if here { Tone::Title } else { Tone::Plain });
         tab.push(if here { name.patch_style(app.look.selected()) } else { name });
         if view == View::Alerts && firing > 0 {

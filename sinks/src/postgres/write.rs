@@ -9,6 +9,7 @@ use contracts::workers::KnownWorker;
 use contracts::{JobId, State};
 use ingress::submit::Submitted;
 use pipeline::fact::Record;
+use pipeline::lives::FORGOTTEN;
 use pipeline::row::Row;
 use pipeline::seal::Updates;
 use pipeline::summary::{Standing, Summary, UNKNOWN};
@@ -23,7 +24,6 @@ use super::columns::{At, Text, Write};
 use super::spill;
 use crate::changes;
 use crate::commit::{Accepted, Commit, Details, SpillRow};
-use crate::store::WORKER_RETENTION;
 
 /// Rows of jobs in one statement: more make it no faster, and its sort and its memory larger.
 const ROWS: usize = 2_000;
@@ -94,7 +94,7 @@ fn workers<'a>(commit: &'a Commit, writes: &mut Vec<Write<'a>>) {
         .column(workers.clone().map(|known| known.online_at.map(|at| At(at.0))))
         .column(workers.map(|known| serde_json::to_string(&known.last).unwrap_or_default()));
     writes.push(upsert);
-    let forget = heard.saturating_sub(WORKER_RETENTION);
+    let forget = heard.saturating_sub(FORGOTTEN);
     writes.push(Write::new("DELETE FROM workers WHERE heard_at < $1").with(At(forget)));
 }
 

@@ -4,6 +4,7 @@ use contracts::workers::KnownWorker;
 use ingress::submit::Submitted;
 use pipeline::Diff;
 use pipeline::fact::Record;
+use pipeline::lives::FORGOTTEN;
 use pipeline::row::Row;
 use pipeline::seal::Updates;
 use pipeline::summary::{Standing, UNKNOWN};
@@ -16,7 +17,7 @@ use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 use super::{Store, micros};
 use crate::changes;
 use crate::commit::{Accepted, Commit, Details};
-use crate::store::{Archived, Error, WORKER_RETENTION};
+use crate::store::{Archived, Error};
 
 /// One transaction: wholly, or not at all.
 pub(super) fn commit(store: &mut Store, commit: &Commit) -> Result<Archived, Error> {
@@ -60,7 +61,7 @@ pub(super) fn commit(store: &mut Store, commit: &Commit) -> Result<Archived, Err
 fn workers(transaction: &Transaction<'_>, commit: &Commit) -> Result<(), Error> {
     let Some(heard) = commit.last_heard() else { return Ok(()) };
     let mut upsert = transaction.prepare_cached(
-        "INSERT INTO workers AS known VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO workers VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT DO UPDATE SET
              said_at = max(said_at, ?2),
              heartbeat = CASE WHEN ?2 >= said_at THEN ?5 ELSE heartbeat END,
@@ -76,7 +77,7 @@ fn workers(transaction: &Transaction<'_>, commit: &Commit) -> Result<(), Error> 
             serde_json::to_string(last).unwrap_or_default()
         ])?;
     }
-    let forget = heard.saturating_sub(WORKER_RETENTION);
+    let forget = heard.saturating_sub(FORGOTTEN);
     transaction.prepare_cached("DELETE FROM workers WHERE heard_at < ?1")?.execute([forget])?;
     Ok(())
 }
